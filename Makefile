@@ -1,0 +1,86 @@
+# Every command of the project. `make` prints them.
+
+# What you may override: make report PROFILE=smoke PYTHON=python3.12
+PROFILE ?= full# the parameter set: full, smoke, original, or your own file in notebooks/profiles
+PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+OUTPUT := reports$(if $(filter-out full,$(PROFILE)),/$(PROFILE))
+PARTS := part1_mnist part2_fashion_mnist
+ENVIRONMENT := .venv/.complete
+RUN := .venv/bin/python -m
+export PYTHONUTF8 := 1
+
+.PHONY: help
+help: ## print this list
+	@echo "make COMMAND [PROFILE=full|smoke|original]"
+	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-8s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
+
+.PHONY: report
+report: $(PARTS:%=$(OUTPUT)/%.pdf) ## the hand-in: executed notebooks and PDFs of both parts, in reports/
+	@echo "The hand-in is in $(OUTPUT)/: $(PARTS:%=%.ipynb) $(PARTS:%=%.pdf)"
+
+.PHONY: submit
+submit: $(OUTPUT)/submission.csv ## submission.csv from the best model of part 2, checked
+	@$(RUN) pipeline.submission check --profile $(PROFILE)
+
+.PHONY: score
+score: $(OUTPUT)/submission.csv ## the local leaderboard: the submission against the held-out labels
+	@$(RUN) pipeline.submission score --profile $(PROFILE)
+
+.PHONY: test
+test: $(ENVIRONMENT) ## all tests, from single functions to a small run through to PDFs
+	.venv/bin/python -m pytest
+
+.PHONY: lint
+lint: $(ENVIRONMENT) ## style of code and notebooks
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+.PHONY: lab
+lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
+	.venv/bin/jupyter lab --notebook-dir notebooks
+
+.PHONY: data
+data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets
+
+.PHONY: bench
+bench: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte ## how fast LeNet-5 trains, against a plain fit
+	$(RUN) benchmarks.lenet5_speed
+
+.PHONY: readme
+readme: $(ENVIRONMENT) ## the README's results table from the metrics files
+	$(RUN) pipeline.readme
+
+.PHONY: lock
+lock: $(ENVIRONMENT) ## resolve requirements.in again for all platforms
+	.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --quiet requirements.in -o requirements.txt
+
+.PHONY: clean
+clean: ## remove what make built and git does not track; the data and the environment stay
+	git clean -fdXq reports pipeline tests benchmarks notebooks
+
+$(ENVIRONMENT): requirements.txt
+	@$(PYTHON) pipeline/set_up.py .venv
+	@touch $@
+
+data/mnist/train-images-idx3-ubyte: | $(ENVIRONMENT)
+	@$(RUN) pipeline.fetch_data mnist
+
+data/Fashion_MNIST.h5: | $(ENVIRONMENT)
+	@$(RUN) pipeline.fetch_data fashion_mnist
+
+$(OUTPUT)/part1_mnist.ipynb: data/mnist/train-images-idx3-ubyte
+$(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5
+$(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.yaml utilities.py $(ENVIRONMENT)
+	@$(RUN) pipeline.run_notebook $* --profile $(PROFILE)
+
+$(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/handin_pdf.py pipeline/templates/handin_pdf/index.typ.j2
+	@$(RUN) pipeline.make_pdf $< $@
+
+$(OUTPUT)/submission.csv: $(OUTPUT)/part2_fashion_mnist.ipynb
+	@$(RUN) pipeline.submission write --profile $(PROFILE)

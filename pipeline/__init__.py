@@ -1,0 +1,1 @@
+"""What make runs around the notebooks. No notebook imports it."""

@@ -1,0 +1,116 @@
+"""The parameters of a notebook: what it declares, what a profile sets, and whether the two fit.
+
+A notebook declares its parameters in the cell tagged `parameters`, one to a line:
+
+    epochs: int = 20  # in [1, 1000]: passes over the training images
+
+The comment may begin with what is allowed: an interval, where a round bracket leaves the end out, as in `in (0, 1)`,
+or a choice of words, as in `in {constant, cosine}`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import papermill
+import yaml
+
+import utilities
+from pipeline.errors import UserError
+
+NOTEBOOKS_FOLDER = utilities.ROOT / "notebooks"
+PROFILES_FOLDER = NOTEBOOKS_FOLDER / "profiles"
+HANDIN_FILE = utilities.ROOT / "handin.yaml"
+REPORTED_NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
+
+TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list}
+INTERVAL = re.compile(r"in ([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+?)\s*([\])])")
+CHOICE = re.compile(r"in \{([^}]*)\}")
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping, or a UserError that names it."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no `name: value` lines")
+    return content
+
+
+def read_profile(profile: str, notebook: str) -> dict[str, Any]:
+    """What a profile sets for a notebook."""
+    path = PROFILES_FOLDER / f"{profile}.yaml"
+    known = sorted(file.stem for file in PROFILES_FOLDER.glob("*.yaml"))
+    if profile not in known:
+        raise UserError(f"there is no profile {profile!r}: expected one of {', '.join(known)}")
+    content = read_yaml(path)
+    unknown = set(content) - set(REPORTED_NOTEBOOKS)
+    if unknown:
+        raise UserError(
+            f"{path.name} sets parameters of {', '.join(map(str, unknown))}: expected {', '.join(REPORTED_NOTEBOOKS)}"
+        )
+    values = content.get(notebook) or {}
+    if not isinstance(values, dict):
+        raise UserError(f"{path.name}: {notebook} holds no `parameter: value` lines")
+    return values
+
+
+def read_handin() -> dict[str, Any]:
+    """`handin.yaml`: `group_number`, `group_name`, `group_members` and `leaderboard_line`."""
+    content = read_yaml(HANDIN_FILE)
+    expected = {"group_number": int, "group_name": str, "group_members": list, "leaderboard_line": (int, float)}
+    for name, kind in expected.items():
+        if name not in content:
+            raise UserError(f"handin.yaml has no {name}")
+        if not isinstance(content[name], kind) or isinstance(content[name], bool):
+            raise UserError(f"handin.yaml: {name} is {content[name]!r}, expected {_type_name(kind)}")
+    if not all(isinstance(member, str) for member in content["group_members"]):
+        raise UserError(f"handin.yaml: group_members is {content['group_members']!r}, expected a list of names")
+    if not 0 < content["leaderboard_line"] < 1:
+        raise UserError(f"handin.yaml: leaderboard_line is {content['leaderboard_line']}, expected between 0 and 1")
+    if unknown := set(content) - set(expected):
+        raise UserError(f"handin.yaml sets {', '.join(sorted(unknown))}: expected only {', '.join(expected)}")
+    return content
+
+
+def check_parameters(notebook: Path, values: dict[str, Any]) -> None:
+    """Refuse a parameter that the notebook does not declare, or a value of the wrong type or out of range."""
+    declared = papermill.inspect_notebook(notebook)
+    for name, value in values.items():
+        if name not in declared:
+            close = difflib.get_close_matches(str(name), declared, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"
+            raise UserError(f"{notebook.name} has no parameter {name}: {hint}")
+        kind, help_text = declared[name]["inferred_type_name"], declared[name]["help"]
+        expected = TYPES.get(kind)
+        if expected and (not isinstance(value, expected) or (isinstance(value, bool) and kind != "bool")):
+            raise UserError(f"{notebook.name}: {name} is {value!r}, expected {_type_name(expected)}")
+        if problem := _outside(value, help_text):
+            raise UserError(f"{notebook.name}: {name} is {value!r}, expected {problem}")
+
+
+def _type_name(kind: type | tuple[type, ...]) -> str:
+    names = {int: "an integer", (int, float): "a number", str: "text", bool: "true or false", list: "a list"}
+    return names[kind]
+
+
+def _outside(value: Any, help_text: str) -> str | None:
+    """What is allowed, in words, if `value` is not; `help_text` is the comment behind the declaration."""
+    if match := CHOICE.match(help_text):
+        allowed = [word.strip() for word in match[1].split(",")]
+        return None if value in allowed else f"one of {', '.join(allowed)}"
+    if match := INTERVAL.match(help_text):
+        left, low, high, right = match.groups()
+        above = value >= float(low) if left == "[" else value > float(low)
+        below = value <= float(high) if right == "]" else value < float(high)
+        if not (above and below):
+            ends = f"{'' if left == '[' else 'above '}{low} to {'' if right == ']' else 'below '}{high}"
+            return ends
+    return None

