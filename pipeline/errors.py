@@ -19,6 +19,9 @@ def run_command(command: Callable[[], None]) -> None:
     except (UserError, utilities.DataError, utilities.SubmissionError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
+    except OSError as error:  # a full disk, a folder without rights: the message names the file
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)

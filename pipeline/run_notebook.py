@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 
 import nbformat
 import papermill
+import zmq
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
+from traitlets.config import Config
 
 import utilities
 from pipeline.errors import UserError, run_command
@@ -54,9 +55,10 @@ def run_notebook(notebook: str, profile: str) -> Path:
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
+                config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
         except PapermillExecutionError as error:
-            os.replace(temporary, failed)
+            temporary.replace(failed)
             raise UserError(
                 f"{notebook}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
                 f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"

@@ -15,7 +15,10 @@ def supported_python() -> str:
         return sys.executable
     for major, minor in reversed(SUPPORTED):
         candidate = shutil.which(f"python{major}.{minor}")
-        if candidate and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+        if (
+            candidate
+            and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
+        ):
             return candidate
     sys.exit(
         f"error: this is Python {sys.version_info.major}.{sys.version_info.minor}, which TensorFlow has no package for. "
@@ -26,7 +29,9 @@ def supported_python() -> str:
 def main() -> None:
     folder = Path(sys.argv[1])
     python = supported_python()
-    print(f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True)
+    print(
+        f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True
+    )
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     pip = [str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"), "-m", "pip", "install"]
     pip += ["--quiet", "--disable-pip-version-check"]

@@ -1,0 +1,120 @@
+"""The README's results table and pictures, from what the runs left in `reports/`: `python -m pipeline.readme`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+import nbformat
+
+import utilities
+from pipeline.errors import UserError, run_command
+from pipeline.parameters import REPORTED_NOTEBOOKS
+
+README = utilities.ROOT / "README.md"
+START, END = "<!-- results: written by `make readme`, do not edit -->", "<!-- end of results -->"
+SPEED_FILE = utilities.ROOT / "benchmarks" / "lenet5_speed.json"
+PICTURE_TAG = "readme"
+
+REFERENCE_ITERATIONS = {  # the reference solution's figures as the assignment states them
+    "iteration 1 (L2)": {"accuracy": "0.8610", "f1": "0.8463", "epoch": "18"},
+    "iteration 2 (dropout)": {"accuracy": "0.9369", "f1": "0.9351", "epoch": "20 of 30"},
+}
+
+
+def results_table() -> str:
+    """The results of the profiles `original` and `full` beside the reference's, as a Markdown table."""
+    runs = [_read_run("original"), _read_run("full")]
+    lenets = [run["part1_mnist"]["scores"] for run in runs]
+    last_epochs = [scores["validation_last"] for scores in lenets]
+    lines = [
+        [
+            "LeNet-5, validation accuracy after 20 epochs",
+            "0.9837",
+            *(_figure(last["val_accuracy"]) for last in last_epochs),
+        ],
+        ["LeNet-5, validation macro F1 after 20 epochs", "0.9804", *(_figure(last["val_f1"]) for last in last_epochs)],
+        ["LeNet-5, test accuracy (95 % interval)", "–", *(_with_interval(scores["test"]) for scores in lenets)],
+        ["LeNet-5, test macro F1", "–", *(_figure(scores["test"]["f1"]) for scores in lenets)],
+    ]
+    for name, reference in REFERENCE_ITERATIONS.items():
+        short = name.capitalize()
+        lines.append([f"{short}, best epoch", reference["epoch"], *(_epochs(run, name) for run in runs)])
+        for key, label in (("accuracy", "validation accuracy"), ("f1", "validation macro F1")):
+            values = [_figure(run["part2_fashion_mnist"]["scores"]["validation"][name][key]) for run in runs]
+            lines.append([f"{short}, {label}", reference[key], *values])
+    held_out = [run["score"]["held_out"] for run in runs]
+    lines.append(["Best model, held-out test accuracy (95 % interval)", "–", *(_with_interval(r) for r in held_out)])
+    lines.append(["Best model, held-out test macro F1", "–", *(_figure(result["f1"]) for result in held_out)])
+    for number, notebook in enumerate(REPORTED_NOTEBOOKS, start=1):
+        values = [
+            f"{run[notebook]['duration_seconds'] / 60:.0f} min, {run[notebook]['peak_memory_gib']:.2f} GiB"
+            for run in runs
+        ]
+        lines.append([f"Part {number}, time and peak memory of its kernel", "–", *values])
+    header = ["", "reference", "`original`", "`full`"]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---", "--:", "--:", "--:"], *lines])
+    hardware, versions = runs[1]["part2_fashion_mnist"]["hardware"], runs[1]["part2_fashion_mnist"]["versions"]
+    speed = json.loads(SPEED_FILE.read_text(encoding="utf-8"))
+    return (
+        f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
+        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
+        f"LeNet-5 trains {speed['ratio_median']:.2f} times as fast as a plain `fit` of the same model "
+        f"(median of {len(speed['rounds'])} interleaved rounds, {speed['ratio_lowest']:.2f} to {speed['ratio_highest']:.2f})."
+    )
+
+
+def _read_run(profile: str) -> dict[str, Any]:
+    folder = utilities.output_folder(profile) / "metrics"
+    names = (*REPORTED_NOTEBOOKS, "score")
+    missing = [name for name in names if not (folder / f"{name}.json").exists()]
+    if missing:
+        raise UserError(f"no metrics of {', '.join(missing)} for {profile}: run `make report score PROFILE={profile}`")
+    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+
+
+def _epochs(run: dict[str, Any], name: str) -> str:
+    training = run["part2_fashion_mnist"]["trainings"][name]
+    return f"{training['best_epoch']} of {training['epochs']}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _with_interval(result: dict[str, Any]) -> str:
+    return "{:.4f} ({:.4f}–{:.4f})".format(result["accuracy"], *result["accuracy_interval"])
+
+
+def write_pictures() -> None:
+    """Write the figures of cells tagged `readme` in the executed notebooks to `reports/figures/`."""
+    for notebook in REPORTED_NOTEBOOKS:
+        executed = nbformat.read(utilities.REPORTS_FOLDER / f"{notebook}.ipynb", as_version=4)
+        for cell in executed.cells:
+            if PICTURE_TAG not in cell.metadata.get("tags", []):
+                continue
+            (picture,) = (output.data["image/svg+xml"] for output in cell.outputs if "data" in output)
+            with utilities.replace_when_complete(utilities.REPORTS_FOLDER / "figures" / f"{notebook}.svg") as temporary:
+                temporary.write_text(picture, encoding="utf-8")
+
+
+def readme_with_results(text: str) -> str:
+    """The README's text with a current table between its two marks."""
+    if START not in text or END not in text:
+        raise UserError(f"{README.name} has lost the marks {START} and {END}, between which the table belongs")
+    before, _, rest = text.partition(START)
+    return f"{before}{START}\n\n{results_table()}\n\n{END}{rest.partition(END)[2]}"
+
+
+def main() -> None:
+    argparse.ArgumentParser(description="Write the README's results table and pictures from reports/.").parse_args()
+    text = readme_with_results(README.read_text(encoding="utf-8"))
+    write_pictures()
+    with utilities.replace_when_complete(README) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print("README.md: results are current")
+
+
+if __name__ == "__main__":
+    run_command(main)

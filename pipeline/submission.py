@@ -1,0 +1,84 @@
+"""The submission and the local leaderboard: `python -m pipeline.submission write|check|score --profile full`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import utilities
+from pipeline.errors import UserError, run_command
+from pipeline.parameters import read_handin
+
+
+def write(profile: str) -> None:
+    """Predict the test set with the profile's best model and write `submission.csv`."""
+    model_path = utilities.output_folder(profile) / "models" / "part2_best.keras"
+    if not model_path.exists():
+        raise UserError(f"there is no model {_shown(model_path)}: train it with `make report PROFILE={profile}`")
+    images = utilities.load_fashion_mnist()["X_test"][..., None]
+    model = utilities.load_model(model_path)
+    predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
+    utilities.write_submission(_path(profile), predictions, len(images))
+
+
+def check(profile: str) -> None:
+    """Read the submission back as the leaderboard would, and say what is in it."""
+    path = _path(profile)
+    images = len(utilities.load_fashion_mnist()["X_test"])
+    utilities.read_submission(path, images)
+    print(
+        f"{_shown(path)} is valid: {images:,} rows, ID 0 to {images - 1:,}, classes 0 to 9, SHA-256 {_hash(path)[:12]}…"
+    )
+
+
+def score(profile: str) -> None:
+    """Compare the submission with the held-out labels, print the result, and keep it in `metrics/score.json`."""
+    path = _path(profile)
+    line = read_handin()["leaderboard_line"]
+    labels = utilities.load_fashion_mnist_test_labels()
+    if labels is None:
+        print(
+            "No score: data/Fashion_MNIST.h5 is the course's own file, and the course keeps its test labels to itself. "
+            "Send the submission to the leaderboard."
+        )
+        return
+    result = utilities.score(labels, utilities.read_submission(path, len(labels)))
+    low, high = result["accuracy_interval"]
+    print(f"{_shown(path)} on {result['images']:,} held-out images")
+    print(f"  accuracy  {result['accuracy']:.4f}  (95 % interval {low:.4f} to {high:.4f})")
+    print("  macro F1  {:.4f}  (95 % interval {:.4f} to {:.4f})".format(result["f1"], *result["f1_interval"]))
+    verdict = "beats" if result["accuracy"] > line else "does not beat"
+    certain = low > line or high < line
+    print(
+        f"  {verdict} the line of {line:.4f}{'' if certain else ', which lies within the interval: too close to call'}"
+    )
+    content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": _hash(path)}
+    with utilities.replace_when_complete(utilities.output_folder(profile) / "metrics" / "score.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _path(profile: str) -> Path:
+    return utilities.output_folder(profile) / "submission.csv"
+
+
+def _shown(path: Path) -> str:
+    return path.relative_to(utilities.ROOT).as_posix()
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def main() -> None:
+    actions = {"write": write, "check": check, "score": score}
+    parser = argparse.ArgumentParser(description="Write, check or score the submission of a profile.")
+    parser.add_argument("action", choices=actions)
+    parser.add_argument("--profile", default="full", help="whose submission (default: full)")
+    arguments = parser.parse_args()
+    actions[arguments.action](arguments.profile)
+
+
+if __name__ == "__main__":
+    run_command(main)

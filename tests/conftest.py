@@ -1,0 +1,105 @@
+"""Fixtures shared by the tests: a local mirror that can misbehave, and a data set small enough to serve."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+
+import utilities
+
+
+class LocalMirror:
+    """An HTTP server on this machine. `behaviour` decides how it answers; `requests` lists the paths asked for."""
+
+    def __init__(self, files: dict[str, bytes], behaviour: str = "well"):
+        self.files, self.behaviour, self.requests = files, behaviour, []
+        mirror = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                mirror.requests.append(self.path)
+                mirror.answer(self)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}/"
+
+    def answer(self, handler: BaseHTTPRequestHandler) -> None:
+        content = self.files.get(handler.path.lstrip("/"))
+        if self.behaviour == "silent":
+            time.sleep(5)
+            return
+        if content is None or self.behaviour == "missing":
+            handler.send_error(404)
+            return
+        if self.behaviour == "wrong bytes":
+            content = gzip.compress(bytes(len(gzip.decompress(content))))
+        if self.behaviour == "no gzip":
+            content = b"<html>Please log in to the hotel's network</html>"
+        if self.behaviour == "too much":
+            content = gzip.compress(gzip.decompress(content) + bytes(10_000_000))
+        if self.behaviour == "truncated file":
+            content = content[: len(content) // 2]
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        if self.behaviour == "truncated answer":
+            content = content[: len(content) // 2]
+        pause = 0.05 if self.behaviour == "slowly" else 0
+        for start in range(0, len(content), 1000):
+            handler.wfile.write(content[start : start + 1000])
+            time.sleep(pause)
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def small_data_set(monkeypatch):
+    """Eight training and four test images in place of Fashion-MNIST: the files' bytes by name."""
+    random = np.random.default_rng(0)
+    contents = {}
+    for name, count in zip(utilities.IDX_FILES.values(), (8, 8, 4, 4), strict=True):
+        shape, offset = ((count, 28, 28), 16) if "images" in name else ((count,), 8)
+        high = 256 if "images" in name else 10
+        contents[name] = bytes(offset) + random.integers(0, high, shape, dtype=np.uint8).tobytes()
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setattr(utilities, "IDX_SIZES", {name: len(content) for name, content in contents.items()})
+    monkeypatch.setitem(utilities.IDX_SHA256, "fashion_mnist", hashes)
+    monkeypatch.setitem(utilities.MIRRORS, "fashion_mnist", [])
+    monkeypatch.setitem(utilities.PACKAGES, "fashion_mnist", ("package client", no_package_client))
+    monkeypatch.setattr(utilities, "DOWNLOAD_TIMEOUT", 1.0)
+    monkeypatch.setattr(utilities, "DOWNLOAD_RETRIES", 0)
+    monkeypatch.delenv(utilities.DATA_SOURCE_VARIABLE, raising=False)
+    return contents
+
+
+def no_package_client(folder: str):
+    raise utilities.DataError("no package client here")
+
+
+@pytest.fixture
+def mirror(small_data_set, monkeypatch):
+    """Starts local mirrors of the small data set: `mirror("slowly")`; they are asked in the order they were started."""
+    started = []
+
+    def start(behaviour: str) -> LocalMirror:
+        files = {f"{name}.gz": gzip.compress(content) for name, content in small_data_set.items()}
+        started.append(LocalMirror(files, behaviour))
+        monkeypatch.setitem(utilities.MIRRORS, "fashion_mnist", [one.url for one in started])
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.close()

@@ -1,0 +1,26 @@
+import subprocess
+import sys
+
+
+def run(code, cwd=None):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd)
+
+
+def test_utilities_and_the_pipeline_are_found_from_any_folder(tmp_path):
+    assert run("import utilities, pipeline.handin_pdf; print(utilities.ROOT.name)", cwd=tmp_path).stderr == ""
+
+
+def test_importing_utilities_is_silent_and_loads_no_tensorflow():
+    result = run("import sys, utilities; assert not {'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules)")
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_tensorflow_loads_and_trains_without_a_log_line():
+    result = run(
+        "import utilities; utilities.start(0)\n"
+        "import keras, numpy as np\n"
+        "model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])\n"
+        "model.compile('adam', 'mse')\n"
+        "model.fit(np.zeros((8, 4)), np.zeros((8, 2)), verbose=0)"
+    )
+    assert (result.stdout, result.stderr) == ("", "")

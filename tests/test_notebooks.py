@@ -1,0 +1,50 @@
+import re
+
+import nbformat
+import pytest
+
+from pipeline.parameters import NOTEBOOKS_FOLDER, REPORTED_NOTEBOOKS
+
+
+@pytest.fixture(params=REPORTED_NOTEBOOKS)
+def notebook(request):
+    return nbformat.read(NOTEBOOKS_FOLDER / f"{request.param}.ipynb", as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_is_valid_and_stripped_of_outputs(notebook):
+    nbformat.validate(notebook)
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(notebook))
+
+
+def test_defines_no_function_or_class_and_stars_no_import(notebook):
+    for cell in code_cells(notebook):
+        assert not re.search(r"^\s*(def|class) |import \*", cell.source, re.MULTILINE)
+
+
+def test_has_one_parameters_cell_of_typed_literals_with_a_comment_each(notebook):
+    (cell,) = (cell for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", []))
+    for line in cell.source.splitlines():
+        assert re.fullmatch(r"\w+: (int|float|str|list) = \S.*", line), line
+        assert "#" in line or line.startswith("group_members")
+
+
+def test_has_the_headings_in_the_order_a_reader_asks(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert headings[:3] == ["Introduction", "Setup", "Data"]
+    assert headings[-1] == "Conclusion"
+    assert re.match(r"# Convolutional neural networks, part \d", notebook.cells[0].source)
+
+
+def test_reads_no_test_labels_of_fashion_mnist(notebook):
+    assert "test_labels" not in "\n".join(cell.source for cell in notebook.cells)
+
+
+def test_calls_the_data_once_and_in_no_absolute_place(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells)
+    assert len(re.findall(r"utilities\.load_", text)) == 1
+    assert not re.search(r"['\"]/", text)

@@ -1,0 +1,159 @@
+import nbformat
+import pytest
+
+from pipeline import parameters
+from pipeline.errors import UserError
+
+NOTEBOOK = """\
+name: str = "x"  # any text
+epochs: int = 20  # in [1, 1000]: passes over the images
+rate: float = 1e-3  # in (0, 1]: of Adam
+share: float = 0.5  # in (0, 1): held out
+schedule: str = "cosine"  # in {constant, cosine}: how it falls
+members: list = []  # names
+"""
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    cell = nbformat.v4.new_code_cell(NOTEBOOK, metadata={"tags": ["parameters"]})
+    path = tmp_path / "small.ipynb"
+    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"name": "", "epochs": 1, "rate": 1, "share": 0.001, "schedule": "constant", "members": ["a"]},
+        {"epochs": 1000, "rate": 1.0},
+    ],
+)
+def test_values_that_fit_are_accepted(notebook, values):
+    parameters.check_parameters(notebook, values)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"epoch": 3}, "small.ipynb has no parameter epoch: did you mean epochs?"),
+        ({"xyz": 3}, "it has name, epochs, rate, share, schedule, members"),
+        ({"epochs": 0}, "epochs is 0, expected 1 to 1000"),
+        ({"epochs": -1}, "epochs is -1, expected 1 to 1000"),
+        ({"epochs": 1001}, "epochs is 1001"),
+        ({"epochs": 1.5}, "epochs is 1.5, expected an integer"),
+        ({"epochs": "20"}, "epochs is '20', expected an integer"),
+        ({"epochs": True}, "epochs is True, expected an integer"),
+        ({"epochs": None}, "epochs is None, expected an integer"),
+        ({"rate": 0}, "rate is 0, expected above 0 to 1"),
+        ({"rate": float("nan")}, "rate is nan"),
+        ({"rate": "fast"}, "rate is 'fast', expected a number"),
+        ({"share": 0}, "share is 0, expected above 0 to below 1"),
+        ({"share": 1}, "share is 1, expected above 0 to below 1"),
+        ({"schedule": "linear"}, "schedule is 'linear', expected one of constant, cosine"),
+        ({"members": "one"}, "members is 'one', expected a list"),
+        ({"name": 3}, "name is 3, expected text"),
+    ],
+)
+def test_values_that_do_not_fit_are_refused(notebook, values, words):
+    with pytest.raises(UserError) as error:
+        parameters.check_parameters(notebook, values)
+    assert words in str(error.value)
+
+
+@pytest.mark.parametrize("profile", sorted(path.stem for path in parameters.PROFILES_FOLDER.glob("*.yaml")))
+@pytest.mark.parametrize("name", parameters.REPORTED_NOTEBOOKS)
+def test_every_profile_fits_every_notebook(profile, name):
+    values = parameters.read_profile(profile, name) | parameters.read_handin()
+    del values["leaderboard_line"]
+    parameters.check_parameters(parameters.NOTEBOOKS_FOLDER / f"{name}.ipynb", values | {"profile": profile})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", -1),
+        ("batch_size", 0),
+        ("validation_share", 0),
+        ("validation_share", 1.0),
+        ("seed", 1.5),
+        ("seed", "one"),
+        ("seed", -1),
+        ("learning_rate", 0),
+        ("training_images", 60_001),
+    ],
+)
+def test_part_1_declares_what_its_parameters_may_be(name, value):
+    with pytest.raises(UserError, match=f"part1_mnist.ipynb: {name} is"):
+        parameters.check_parameters(parameters.NOTEBOOKS_FOLDER / "part1_mnist.ipynb", {name: value})
+
+
+@pytest.fixture
+def profiles(tmp_path, monkeypatch):
+    monkeypatch.setattr(parameters, "PROFILES_FOLDER", tmp_path)
+
+    def write(text):
+        (tmp_path / "mine.yaml").write_text(text)
+        return parameters.read_profile("mine", "part1_mnist")
+
+    return write
+
+
+def test_a_profile_gives_the_values_of_the_notebook_asked_for(profiles):
+    assert profiles("part1_mnist: {epochs: 3}\npart2_fashion_mnist: {seed: 2}") == {"epochs": 3}
+    assert profiles("part2_fashion_mnist: {seed: 2}") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("part1: {epochs: 3}", "sets parameters of part1: expected part1_mnist, part2_fashion_mnist"),
+        ("part1_mnist: [1]", "holds no `parameter: value` lines"),
+        ("just text", "holds no `name: value` lines"),
+        ("part1_mnist: {epochs: 3", "is not valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_profile_is_refused(profiles, text, words):
+    with pytest.raises(UserError, match=words):
+        profiles(text)
+
+
+def test_an_unknown_profile_is_refused_with_the_known_ones():
+    with pytest.raises(UserError, match="no profile 'fast': expected one of full, original, smoke"):
+        parameters.read_profile("fast", "part1_mnist")
+
+
+HANDIN = {"group_number": 1, "group_name": "A", "group_members": ["B"], "leaderboard_line": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"group_number": "one"}, "group_number is 'one', expected an integer"),
+        ({"group_members": "B"}, "group_members is 'B', expected a list"),
+        ({"group_members": [1]}, "expected a list of names"),
+        ({"leaderboard_line": 92}, "leaderboard_line is 92, expected between 0 and 1"),
+        ({"group_nmae": "A"}, "sets group_nmae: expected only"),
+        ({"group_name": None}, "group_name is None, expected text"),
+    ],
+)
+def test_a_wrong_handin_file_is_refused(tmp_path, monkeypatch, change, words):
+    path = tmp_path / "handin.yaml"
+    monkeypatch.setattr(parameters, "HANDIN_FILE", path)
+    path.write_text(parameters.yaml.safe_dump(HANDIN))
+    assert parameters.read_handin() == HANDIN
+    path.write_text(parameters.yaml.safe_dump(HANDIN | change))
+    with pytest.raises(UserError, match=words):
+        parameters.read_handin()
+
+
+def test_a_missing_line_of_the_handin_file_is_named(tmp_path, monkeypatch):
+    path = tmp_path / "handin.yaml"
+    monkeypatch.setattr(parameters, "HANDIN_FILE", path)
+    path.write_text("group_number: 1\n")
+    with pytest.raises(UserError, match="has no group_name"):
+        parameters.read_handin()

@@ -1,0 +1,182 @@
+"""The whole way, from notebooks to PDFs, submission and score, with the smoke profile."""
+
+import json
+import os
+import re
+import subprocess
+
+import nbformat
+import numpy as np
+import pypdf
+import pytest
+
+import utilities
+from pipeline import run_notebook, submission
+from pipeline.errors import UserError
+from pipeline.parameters import REPORTED_NOTEBOOKS, read_handin
+
+OUTPUT = utilities.REPORTS_FOLDER / "smoke"
+
+
+def make(*arguments):
+    """Run make as a user would: nothing of the make that runs the tests is passed on."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    command = ["make", "PROFILE=smoke", *arguments]
+    return subprocess.run(command, cwd=utilities.ROOT, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def smoke_run():
+    """`make report submit score` with the smoke profile, from notebooks that count as changed."""
+    for name in REPORTED_NOTEBOOKS:
+        (OUTPUT / f"{name}.ipynb").unlink(missing_ok=True)
+    result = make("report", "submit", "score")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+pytestmark = pytest.mark.slow
+
+
+def test_make_report_prints_progress_and_no_log_spam(smoke_run):
+    assert re.search(r"epoch 1/1 \.{10} loss", smoke_run.stdout)
+    assert "reports/smoke/part2_fashion_mnist.pdf" in smoke_run.stdout
+    assert smoke_run.stderr == ""
+
+
+@pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
+def test_the_executed_notebook_is_complete_and_names_no_machine(smoke_run, name):
+    text = (OUTPUT / f"{name}.ipynb").read_text(encoding="utf-8")
+    executed = nbformat.reads(text, as_version=4)
+    nbformat.validate(executed)
+    code = [cell for cell in executed.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
+    assert str(utilities.ROOT) not in text
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 5
+
+
+@pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
+def test_the_pdf_holds_every_cell_and_names_the_group_on_its_first_page(smoke_run, name):
+    reader = pypdf.PdfReader(OUTPUT / f"{name}.pdf")
+    pages = [page.extract_text() for page in reader.pages]
+    assert read_handin()["group_name"] in pages[0]
+    text = re.sub(r"\s|\u200b", "", "".join(pages))
+    executed = nbformat.read(OUTPUT / f"{name}.ipynb", as_version=4)
+    for cell in executed.cells:
+        if cell.cell_type == "code" and "hide-input" not in cell.metadata.get("tags", []):
+            for line in cell.source.splitlines():
+                assert re.sub(r"\s", "", line) in text, line
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                for line in output.text.splitlines():
+                    assert re.sub(r"\s", "", line) in text, line
+
+
+@pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
+def test_the_metrics_file_tells_what_was_run_and_where(smoke_run, name):
+    metrics = json.loads((OUTPUT / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
+    assert metrics["profile"] == "smoke"
+    assert metrics["parameters"]["training_images"] == 600
+    assert metrics["peak_memory_gib"] < 1.5
+    assert metrics["duration_seconds"] > 0
+    assert len(metrics["data_sha256"]) == 64
+    assert {"python", "tensorflow", "keras"} <= set(metrics["versions"])
+    assert all(len(training["history"]["val_f1"]) == 1 for training in metrics["trainings"].values())
+
+
+def test_the_submission_is_what_the_saved_model_predicts(smoke_run):
+    images = utilities.load_fashion_mnist()["X_test"][..., np.newaxis]
+    model = utilities.load_model(OUTPUT / "models" / "part2_best.keras")
+    expected = utilities.predict_probabilities(model, images).argmax(axis=1)
+    np.testing.assert_array_equal(utilities.read_submission(OUTPUT / "submission.csv", 10_500), expected)
+    assert "reports/smoke/submission.csv is valid: 10,500 rows" in smoke_run.stdout
+
+
+def test_the_score_is_that_of_the_held_out_labels(smoke_run):
+    labels = utilities.load_fashion_mnist_test_labels()
+    accuracy = (utilities.read_submission(OUTPUT / "submission.csv", 10_500) == labels).mean()
+    written = json.loads((OUTPUT / "metrics" / "score.json").read_text(encoding="utf-8"))
+    assert written["held_out"]["accuracy"] == pytest.approx(accuracy)
+    assert f"accuracy  {accuracy:.4f}" in smoke_run.stdout
+    assert "does not beat the line" in smoke_run.stdout
+
+
+def test_a_second_make_report_does_nothing(smoke_run):
+    before = {path: path.stat().st_mtime_ns for path in OUTPUT.rglob("*") if path.is_file()}
+    result = make("report", "submit")
+    assert result.returncode == 0
+    assert "running" not in result.stdout
+    assert before == {path: path.stat().st_mtime_ns for path in OUTPUT.rglob("*") if path.is_file()}
+
+
+def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
+    source = utilities.ROOT / "notebooks" / "part2_fashion_mnist.ipynb"
+    times = source.stat()
+    os.utime(source)
+    try:
+        planned = make("--dry-run", "report").stdout
+    finally:
+        os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert "run_notebook part2_fashion_mnist" in planned
+    assert "make_pdf reports/smoke/part2_fashion_mnist.ipynb" in planned
+    assert "part1_mnist" not in planned.replace("part1_mnist.ipynb part2", "").split("The hand-in")[0]
+
+
+def test_an_unknown_profile_is_refused_with_a_sentence():
+    result = make("PROFILE=fast", "report")
+    assert result.returncode != 0
+    assert "there is no profile 'fast': expected one of full, original, smoke" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (utilities.REPORTS_FOLDER / "fast").exists()
+
+
+def test_a_wrong_submission_is_refused_with_a_sentence(smoke_run, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(submission, "_path", lambda profile: tmp_path / "submission.csv")
+    (tmp_path / "submission.csv").write_text("ID,Prediction\n0,1\n")
+    for action in (submission.check, submission.score):
+        with pytest.raises(utilities.SubmissionError, match="1 rows for 10500 test images"):
+            action("smoke")
+
+
+def test_without_labels_the_score_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(utilities, "load_fashion_mnist_test_labels", lambda: None)
+    submission.score("smoke")
+    assert "the course's own file" in capsys.readouterr().out
+
+
+@pytest.fixture
+def one_cell_notebook(tmp_path, monkeypatch):
+    """Run a notebook of the given cell as if it were part 1, in folders of its own."""
+    parameters = (utilities.ROOT / "notebooks" / "part1_mnist.ipynb").read_text(encoding="utf-8")
+    notebook = nbformat.reads(parameters, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
+    monkeypatch.setattr(utilities, "output_folder", lambda profile: utilities.REPORTS_FOLDER / "smoke" / "one_cell")
+
+    def run(source):
+        notebook.cells.append(nbformat.v4.new_code_cell(source))
+        nbformat.write(notebook, tmp_path / "part1_mnist.ipynb")
+        return run_notebook.run_notebook("part1_mnist", "smoke")
+
+    yield run
+    for path in (utilities.REPORTS_FOLDER / "smoke" / "one_cell").glob("*"):
+        path.unlink()
+
+
+def test_a_failing_cell_is_named_and_leaves_no_finished_notebook(one_cell_notebook):
+    with pytest.raises(
+        UserError, match=r"part1_mnist, code cell 3 failed: ZeroDivisionError: division by zero"
+    ) as error:
+        one_cell_notebook("1 / 0")
+    assert "reports/smoke/one_cell/part1_mnist.failed.ipynb" in str(error.value)
+    assert [path.name for path in (OUTPUT / "one_cell").iterdir()] == ["part1_mnist.failed.ipynb"]
+
+
+def test_the_pieces_of_a_stream_are_joined(one_cell_notebook):
+    target = one_cell_notebook("import time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)")
+    outputs = nbformat.read(target, as_version=4).cells[-1].outputs
+    assert [output.text for output in outputs] == ["0\n1\n2\n"]

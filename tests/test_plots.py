@@ -1,0 +1,89 @@
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import utilities
+
+CLASSES = utilities.FASHION_CLASSES
+RANDOM = np.random.default_rng(0)
+IMAGES = RANDOM.integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
+LABELS = np.arange(60) % 10
+PROBABILITIES = RANDOM.dirichlet(np.ones(10), 60)
+HISTORY = pd.DataFrame(
+    RANDOM.random((3, 6)),
+    columns=["loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1"],
+    index=pd.RangeIndex(1, 4, name="epoch"),
+)
+CONFUSION = RANDOM.integers(0, 9, (10, 10))
+
+FIGURES = {
+    "samples": lambda: utilities.plot_samples(IMAGES, LABELS, CLASSES),
+    "class distribution": lambda: utilities.plot_class_distribution(
+        {"training": LABELS, "validation": LABELS}, CLASSES
+    ),
+    "training history": lambda: utilities.plot_training_history(HISTORY, "A model"),
+    "confusion matrices": lambda: utilities.plot_confusion_matrices({"a": CONFUSION, "b": CONFUSION}, CLASSES),
+    "perfect confusion matrix": lambda: utilities.plot_confusion_matrices({"a": np.eye(10, dtype=int)}, CLASSES),
+    "mistakes": lambda: utilities.plot_mistakes(IMAGES, LABELS, PROBABILITIES, CLASSES),
+    "no mistakes": lambda: utilities.plot_mistakes(IMAGES, LABELS, np.eye(10)[LABELS], CLASSES),
+    "activations": utilities.plot_activations,
+    "gradient norms": lambda: utilities.plot_gradient_norms({"relu": pd.Series([1.0, 0.1], index=[1, 2])}),
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_is_returned_with_a_title_and_can_be_drawn(name, tmp_path):
+    figure = FIGURES[name]()
+    assert isinstance(figure, Figure)
+    titles = [figure.get_suptitle(), *(axis.get_title() for axis in figure.axes)]
+    assert any(titles)
+    figure.savefig(tmp_path / "figure.svg")
+
+
+def test_plotting_leaves_no_state_behind():
+    code = (
+        "import numpy as np, matplotlib, sys, utilities\n"
+        "before = dict(matplotlib.rcParams)\n"
+        "utilities.plot_class_distribution({'a': np.arange(10)}, utilities.DIGITS)\n"
+        "utilities.plot_confusion_matrices({'a': np.eye(10, dtype=int)}, utilities.DIGITS)\n"
+        "assert dict(matplotlib.rcParams) == before\n"
+        "import matplotlib.pyplot\n"
+        "assert matplotlib.pyplot.get_fignums() == []\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_class_distribution_shows_all_ten_classes():
+    labels = np.repeat(np.arange(10), np.arange(1, 11))
+    axis = utilities.plot_class_distribution({"training": labels}, CLASSES).axes[0]
+    assert [bar.get_height() for bar in axis.patches] == list(range(1, 11))
+    assert [text.get_text() for text in axis.get_xticklabels()] == list(CLASSES)
+
+
+def test_the_history_marks_the_epoch_of_the_highest_validation_f1():
+    figure = utilities.plot_training_history(HISTORY, "A model")
+    assert f"epoch {HISTORY['val_f1'].idxmax()} " in figure.get_suptitle()
+    assert [axis.get_ylabel() for axis in figure.axes] == ["loss", "accuracy", "macro F1"]
+
+
+def test_a_confusion_matrix_prints_its_counts_and_its_errors():
+    matrix = np.diag(np.full(10, 50))
+    matrix[3, 5] = 7
+    axis = utilities.plot_confusion_matrices({"test": matrix}, utilities.DIGITS).axes[0]
+    assert axis.get_title() == "test: 7 of 507 wrong"
+    texts = [text.get_text() for text in axis.texts]
+    assert texts.count("50") == 10
+    assert texts.count("7") == 1
+
+
+def test_mistakes_are_shown_most_confident_first():
+    labels, probabilities = np.array([0, 1, 2, 3]), np.eye(10)[[1, 1, 3, 4]] * [[0.6], [0.9], [0.99], [0.7]]
+    figure = utilities.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES)
+    captions = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert [caption.splitlines()[0] for caption in captions] == ["true: Pullover", "true: Dress", "true: T-shirt/top"]
+    assert captions[0].splitlines()[1:] == ["read as: Dress", "(99.0%)"]
+    assert figure.get_suptitle() == "The 3 most confident of 3 mistakes"

@@ -1,0 +1,88 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import utilities
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=50))
+def test_what_is_written_is_read_back(tmp_path_factory, predictions):
+    path = tmp_path_factory.mktemp("submission") / "submission.csv"
+    utilities.write_submission(path, np.array(predictions), len(predictions))
+    lines = path.read_bytes().split(b"\n")
+    assert lines[0] == b"ID,Prediction"
+    assert lines[1:] == [f"{row},{value}".encode() for row, value in enumerate(predictions)] + [b""]
+    assert utilities.read_submission(path, len(predictions)).tolist() == predictions
+
+
+@pytest.mark.parametrize(
+    ("predictions", "words"),
+    [
+        (np.array([1, 2]), "2 rows for 3 test images"),
+        (np.array([1, 2, 3, 4]), "4 rows for 3 test images"),
+        (np.array([1, 2, 10]), "Prediction is 10 in row 2: expected 0 to 9"),
+        (np.array([-1, 2, 3]), "Prediction is -1 in row 0"),
+        (np.array([1.0, 2.0, 3.0]), "no integers"),
+        (np.array([1.0, np.nan, 3.0]), "Prediction is missing in row 1"),
+        (np.array([True, False, True]), "no integers"),
+        (np.array(["1", "2", "3"]), "no integers"),
+        (np.eye(3), r"shape \(3, 3\): expected one class index"),
+    ],
+)
+def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_path, predictions, words):
+    path = tmp_path / "submission.csv"
+    utilities.write_submission(path, np.array([7, 8, 9]), 3)
+    before = path.read_bytes()
+    with pytest.raises(utilities.SubmissionError, match=words):
+        utilities.write_submission(path, predictions, 3)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no table"),
+        ("id,Prediction\n0,1\n1,2\n", "the header is id,Prediction: expected ID,Prediction"),
+        ("Prediction,ID\n1,0\n2,1\n", "the header is Prediction,ID"),
+        ("ID,Prediction\n0,1\n", "1 rows for 2"),
+        ("ID,Prediction\n1,1\n2,2\n", "ID is 1 in row 0"),
+        ("ID,Prediction\n0,1\n0,2\n", "ID is 0 in row 1"),
+        ("ID,Prediction\n1,1\n0,2\n", "ID is 1 in row 0"),
+        ("ID,Prediction\n0,1\n1,\n", "Prediction is missing in row 1"),
+        ("ID,Prediction\n0,1\n1,2.5\n", "no integers"),
+        ("ID,Prediction\n0,1\n1,shirt\n", "no integers"),
+        ("ID,Prediction\n0,1\n1,99\n", "Prediction is 99 in row 1"),
+        ('ID,Prediction\n0,"1\n1,2\n', "no table"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, words):
+    path = tmp_path / "submission.csv"
+    path.write_text(text)
+    with pytest.raises(utilities.SubmissionError, match=words):
+        utilities.read_submission(path, 2)
+
+
+def test_bytes_that_are_no_text_are_refused(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(b"ID,Prediction\n0,\xff\xfe\n")
+    with pytest.raises(utilities.SubmissionError, match="no table"):
+        utilities.read_submission(path, 1)
+
+
+def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "submission.csv"
+    utilities.write_submission(path, np.array([1]), 1)
+
+    def full_disk(self, target, **options):
+        target.write_text("half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        utilities.write_submission(path, np.array([2]), 1)
+    assert path.read_text() == "ID,Prediction\n0,1\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
