@@ -41,7 +41,7 @@ def lenet5():
             layers.Dense(10, activation="softmax"),
         ]
     )
-    model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", ["accuracy", utilities.F1Score()])
+    model.compile(keras.optimizers.Adam(1e-4), "categorical_crossentropy", metrics=["accuracy", utilities.F1Score()])
     return model
 
 

@@ -124,7 +124,7 @@ def test_a_full_disk_is_explained_and_leaves_no_half_file(mirror, tmp_path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(type(tmp_path), "write_bytes", half_then_full)
-    with pytest.raises(utilities.DataError, match="can't be written .*No space left on device"):
+    with pytest.raises(utilities.DataError, match=r"can't be written .*No space left on device"):
         load_small(tmp_path)
     assert stored(tmp_path) == {}
 
