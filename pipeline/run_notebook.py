@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import nbformat
 import papermill
 import zmq
+from nbclient.exceptions import DeadKernelError
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
@@ -40,10 +42,10 @@ def run_notebook(notebook: str, profile: str) -> Path:
     target = utilities.output_folder(profile) / f"{notebook}.ipynb"
     failed = target.with_suffix(".failed.ipynb")
     group = {name: value for name, value in read_handin().items() if name.startswith("group_")}
-    parameters = {"profile": profile} | group | read_profile(profile, notebook)
+    parameters = read_profile(profile, notebook) | group | {"profile": profile}
     check_parameters(source, parameters)
     print(f"== {notebook}, profile {profile}: running ==", flush=True)
-    began = time.monotonic()
+    began = time.time()
     with utilities.replace_when_complete(target) as temporary:
         try:
             papermill.execute_notebook(
@@ -63,10 +65,16 @@ def run_notebook(notebook: str, profile: str) -> Path:
                 f"{notebook}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
                 f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
             ) from error
+        except DeadKernelError as error:
+            raise UserError(
+                f"{notebook}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
+                "or try a smaller batch size."
+            ) from error
         executed = nbformat.read(temporary, as_version=4)
         nbformat.write(_tidy(executed, parameters), temporary)
+        os.utime(temporary, (began, began))  # what was edited while this ran is newer, and make sees it
     failed.unlink(missing_ok=True)
-    print(f"== {notebook}: {time.monotonic() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
+    print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
     return target
 
 

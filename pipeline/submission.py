@@ -7,6 +7,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
+
 import utilities
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import read_handin
@@ -17,7 +19,7 @@ def write(profile: str) -> None:
     model_path = utilities.output_folder(profile) / "models" / "part2_best.keras"
     if not model_path.exists():
         raise UserError(f"there is no model {_shown(model_path)}: train it with `make report PROFILE={profile}`")
-    images = utilities.load_fashion_mnist()["X_test"][..., None]
+    images = _test_images(profile)[..., None]
     model = utilities.load_model(model_path)
     predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
     utilities.write_submission(_path(profile), predictions, len(images))
@@ -26,7 +28,7 @@ def write(profile: str) -> None:
 def check(profile: str) -> None:
     """Read the submission back as the leaderboard would, and say what is in it."""
     path = _path(profile)
-    images = len(utilities.load_fashion_mnist()["X_test"])
+    images = len(_test_images(profile))
     utilities.read_submission(path, images)
     print(
         f"{_shown(path)} is valid: {images:,} rows, ID 0 to {images - 1:,}, classes 0 to 9, SHA-256 {_hash(path)[:12]}…"
@@ -37,6 +39,7 @@ def score(profile: str) -> None:
     """Compare the submission with the held-out labels, print the result, and keep it in `metrics/score.json`."""
     path = _path(profile)
     line = read_handin()["leaderboard_line"]
+    _test_images(profile)
     labels = utilities.load_fashion_mnist_test_labels()
     if labels is None:
         print(
@@ -57,6 +60,20 @@ def score(profile: str) -> None:
     content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": _hash(path)}
     with utilities.replace_when_complete(utilities.output_folder(profile) / "metrics" / "score.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _test_images(profile: str) -> np.ndarray:
+    """The test images (n, 28, 28), which must be those of the run that made the model and the submission."""
+    data = utilities.load_fashion_mnist()
+    metrics = utilities.output_folder(profile) / "metrics" / "part2_fashion_mnist.json"
+    if metrics.exists():
+        run_on = json.loads(metrics.read_text(encoding="utf-8"))["data_sha256"]
+        if run_on != utilities.content_hash(data):
+            raise UserError(
+                "data/Fashion_MNIST.h5 is not the file that part 2 was run on: `touch data/Fashion_MNIST.h5` and "
+                f"`make submit PROFILE={profile}` run it again"
+            )
+    return data["X_test"]
 
 
 def _path(profile: str) -> Path:

@@ -103,6 +103,15 @@ def test_the_folder_the_user_names_comes_before_any_mirror(
     assert stored(tmp_path / "data") == small_data_set
 
 
+def test_files_placed_by_hand_in_compressed_form_are_kept_in_plain_form(small_data_set, tmp_path):
+    folder = tmp_path / "fashion_mnist"
+    folder.mkdir()
+    for name, content in small_data_set.items():
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    load_small(tmp_path)
+    assert {name: content for name, content in stored(tmp_path).items() if not name.endswith(".gz")} == small_data_set
+
+
 def test_two_loads_at_once_download_each_file_once(mirror, tmp_path):
     server = mirror("slowly")
     results = []

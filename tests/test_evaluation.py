@@ -47,6 +47,15 @@ def test_the_correlation_of_confusions_ignores_the_diagonal():
     assert np.isnan(utilities.confusion_correlation(first, np.eye(3))[0])
 
 
+def test_the_paired_test_counts_the_images_that_only_one_model_gets_right():
+    labels = np.zeros(10, int)
+    first, second = np.array([0] * 8 + [1] * 2), np.array([1] * 6 + [0] * 3 + [1])
+    result = utilities.paired_test(labels, first, second)
+    assert (result["only_first"], result["only_second"]) == (6, 1)
+    assert result["p_value"] == pytest.approx(2 * (1 + 7) / 2**7)  # P(0 or 1 of 7), both sides
+    assert utilities.paired_test(labels, first, first)["p_value"] == 1
+
+
 def test_class_scores_name_each_class_even_when_absent():
     table = utilities.class_scores(np.array([0, 0, 1]), np.array([0, 1, 1]), ["a", "b", "c"])
     assert table.index.tolist() == ["a", "b", "c"]

@@ -63,6 +63,14 @@ def test_values_that_do_not_fit_are_refused(notebook, values, words):
     assert words in str(error.value)
 
 
+def test_a_value_that_the_notebook_declares_is_checked_too(tmp_path):
+    cell = nbformat.v4.new_code_cell("epochs: int = 0  # in [1, 9]: few", metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "small.ipynb")
+    with pytest.raises(UserError, match="epochs is 0, expected 1 to 9"):
+        parameters.check_parameters(tmp_path / "small.ipynb", {})
+
+
 @pytest.mark.parametrize("profile", sorted(path.stem for path in parameters.PROFILES_FOLDER.glob("*.yaml")))
 @pytest.mark.parametrize("name", parameters.REPORTED_NOTEBOOKS)
 def test_every_profile_fits_every_notebook(profile, name):
@@ -112,6 +120,8 @@ def test_a_profile_gives_the_values_of_the_notebook_asked_for(profiles):
     [
         ("part1: {epochs: 3}", "sets parameters of part1: expected part1_mnist, part2_fashion_mnist"),
         ("part1_mnist: [1]", "holds no `parameter: value` lines"),
+        ("part1_mnist: {profile: full}", "mine.yaml sets profile: the profile is its file's name"),
+        ("part1_mnist: {group_name: B}", "mine.yaml sets group_name"),
         ("just text", "holds no `name: value` lines"),
         ("part1_mnist: {epochs: 3", "is not valid YAML"),
         ("a: !!python/object/apply:os.getcwd []", "is not valid YAML"),

@@ -45,9 +45,13 @@ def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no table"),
-        ("id,Prediction\n0,1\n1,2\n", "the header is id,Prediction: expected ID,Prediction"),
-        ("Prediction,ID\n1,0\n2,1\n", "the header is Prediction,ID"),
+        ("", "is empty"),
+        ("ID,Prediction\n9,0,5\n9,1,6\n", "line 2 is '9,0,5': expected two values and a comma"),
+        ("\nID,Prediction\n0,1\n1,2\n", "the header is ''"),
+        ("\ufeffID,Prediction\n0,1\n1,2\n", "the header is .*ID,Prediction"),
+        ("ID,Prediction\n0,1 \n1,2\n", "line 2"),
+        ("id,Prediction\n0,1\n1,2\n", "the header is 'id,Prediction', expected 'ID,Prediction'"),
+        ("Prediction,ID\n1,0\n2,1\n", "the header is 'Prediction,ID'"),
         ("ID,Prediction\n0,1\n", "1 rows for 2"),
         ("ID,Prediction\n1,1\n2,2\n", "ID is 1 in row 0"),
         ("ID,Prediction\n0,1\n0,2\n", "ID is 0 in row 1"),
@@ -56,12 +60,12 @@ def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_pat
         ("ID,Prediction\n0,1\n1,2.5\n", "no integers"),
         ("ID,Prediction\n0,1\n1,shirt\n", "no integers"),
         ("ID,Prediction\n0,1\n1,99\n", "Prediction is 99 in row 1"),
-        ('ID,Prediction\n0,"1\n1,2\n', "no table"),
+        ('ID,Prediction\n0,"1\n1,2\n', "no integers"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, words):
     path = tmp_path / "submission.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     with pytest.raises(utilities.SubmissionError, match=words):
         utilities.read_submission(path, 2)
 
@@ -69,7 +73,7 @@ def test_a_wrong_file_is_refused(tmp_path, text, words):
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "submission.csv"
     path.write_bytes(b"ID,Prediction\n0,\xff\xfe\n")
-    with pytest.raises(utilities.SubmissionError, match="no table"):
+    with pytest.raises(utilities.SubmissionError, match="is no text"):
         utilities.read_submission(path, 1)
 
 

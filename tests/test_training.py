@@ -47,6 +47,12 @@ def test_another_seed_gives_other_weights(data):
     assert any((first != second).any() for first, second in pairs)
 
 
+@pytest.fixture(autouse=True)
+def several_executions(monkeypatch):
+    """Two batches to a call into TensorFlow, so that an epoch of these few images takes several calls."""
+    monkeypatch.setattr(utilities, "STEPS_PER_EXECUTION", 2)
+
+
 def test_an_epoch_trains_each_image_once_in_an_order_of_its_own(data):
     trainer = utilities.EpochTrainer(small_model(), data[0], data[1], 16, seed=1)
     epochs = [np.concatenate([batch.ravel() for batch in trainer._shuffled_batches(epoch)]) for epoch in (1, 2, 1)]
@@ -67,9 +73,12 @@ def test_trains_as_a_plain_fit_would_on_the_same_batches(data):
 
 
 def test_learns_and_keeps_the_weights_of_the_best_epoch(data, capsys):
-    model = small_model(learning_rate=0.05)
+    steps_an_epoch = 6  # of which the first eight epochs learn, and the last four are thrown off
+    model = small_model(keras.optimizers.schedules.PiecewiseConstantDecay([8 * steps_an_epoch], [0.05, 30.0]))
     history = utilities.train(model, *data, epochs=12, batch_size=16, seed=1)
     best = history["val_f1"].idxmax()
+    assert best <= 8
+    assert history["val_f1"].iloc[-1] < history["val_f1"].max()
     scores = utilities.score(data[3], utilities.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
     assert scores["f1"] == pytest.approx(history.loc[best, "val_f1"], abs=1e-6)
     assert scores["accuracy"] > 0.8
@@ -91,6 +100,13 @@ def test_the_cosine_schedule_falls_from_its_peak_to_zero(data):
     history = utilities.train(model, *data, epochs=4, batch_size=16, seed=1)
     expected = 0.01 * (1 + np.cos(np.pi * np.arange(1, 5) / 4)) / 2
     np.testing.assert_allclose(history["learning_rate"], expected, atol=1e-8)
+
+
+def test_a_diverging_training_is_stopped_with_advice(data):
+    model = small_model()
+    model.layers[-1].set_weights([np.full((8, 3), np.nan), np.zeros(3)])
+    with pytest.raises(ArithmeticError, match="no finite number after epoch 1: try a smaller learning rate"):
+        utilities.train(model, *data, epochs=2, batch_size=16, seed=1)
 
 
 @pytest.mark.parametrize(
