@@ -1251,7 +1251,8 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
         axis.plot(history.index, history[f"val_{name}"], color=validation_colour, marker=".", label="validation")
         axis.axvline(best, color="0.5", linewidth=0.8, linestyle=":")
         axis.set(xlabel="epoch", ylabel=label)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_xlim(0.5, len(history) + 0.5)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes[0, 0].legend()
     figure.suptitle(f"{title}: highest validation F1 at epoch {best} (dotted line)", fontsize=10)
     return figure
