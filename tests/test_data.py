@@ -250,6 +250,20 @@ def test_the_courses_own_file_is_used_as_it_is(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["Fashion_MNIST.h5"]
 
 
+def test_a_course_file_placed_while_ours_is_being_made_stays(course_folder, monkeypatch):
+    (course_folder / "Fashion_MNIST.h5").unlink()
+    load = utilities._load_idx
+    placed = []
+
+    def load_while_a_file_is_placed(*arguments):
+        placed.append(write_course_file(course_folder).read_bytes())
+        return load(*arguments)
+
+    monkeypatch.setattr(utilities, "_load_idx", load_while_a_file_is_placed)
+    utilities.load_fashion_mnist(data_folder=course_folder)
+    assert [(course_folder / "Fashion_MNIST.h5").read_bytes()] == placed
+
+
 def test_labels_of_another_split_are_not_given_out_for_the_courses_file(course_folder):
     (course_folder / "Fashion_MNIST.h5").unlink()
     write_course_file(course_folder)
