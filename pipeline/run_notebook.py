@@ -57,6 +57,7 @@ def run_notebook(notebook: str, profile: str) -> Path:
                 progress_bar=False,
                 stdout_file=sys.stdout,
                 stderr_file=sys.stderr,
+                extra_arguments=["--log-level=50"],  # not the kernel's own remarks about being shut down
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
         except PapermillExecutionError as error:
