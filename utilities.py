@@ -383,7 +383,7 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
     if missing:
         raise DataError(
             f"{dataset}: no source has {', '.join(missing)}. Tried, in this order:\n"
-            + "\n".join(f"  - {problem}" for problem in problems)
+            + "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
             + f"\nTo go on without a network, place the files (plain, or with .gz) in {folder},\n"
             f"or set the environment variable {DATA_SOURCE_VARIABLE} to a folder that holds them in {dataset}/."
         )
