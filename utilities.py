@@ -1252,7 +1252,7 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
         axis.axvline(best, color="0.5", linewidth=0.8, linestyle=":")
         axis.set(xlabel="epoch", ylabel=label)
         axis.set_xlim(0.5, len(history) + 0.5)
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes[0, 0].legend()
     figure.suptitle(f"{title}: highest validation F1 at epoch {best} (dotted line)", fontsize=10)
     return figure
