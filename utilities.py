@@ -1231,7 +1231,8 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axis.set_ylabel("images")
     axis.set_title("Number of images of each class")
-    axis.legend()
+    axis.margins(y=0.1)  # room for the numbers on the bars
+    figure.legend(loc="outside lower center", ncols=len(label_sets))
     return figure
 
 

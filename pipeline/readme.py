@@ -40,7 +40,7 @@ def results_table() -> str:
         ["LeNet-5, test macro F1", "–", *(_figure(scores["test"]["f1"]) for scores in lenets)],
     ]
     for name, reference in REFERENCE_ITERATIONS.items():
-        short = name.capitalize()
+        short = name[0].upper() + name[1:]
         lines.append([f"{short}, best epoch", reference["epoch"], *(_epochs(run, name) for run in runs)])
         for key, label in (("accuracy", "validation accuracy"), ("f1", "validation macro F1")):
             values = [_figure(run["part2_fashion_mnist"]["scores"]["validation"][name][key]) for run in runs]
