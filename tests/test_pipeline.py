@@ -211,3 +211,9 @@ def test_the_pieces_of_a_stream_are_joined(one_cell_notebook):
     target = one_cell_notebook("import time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)")
     outputs = nbformat.read(target, as_version=4).cells[-1].outputs
     assert [output.text for output in outputs] == ["0\n1\n2\n"]
+
+
+def test_a_killed_kernel_is_explained_and_leaves_no_notebook(one_cell_notebook):
+    with pytest.raises(UserError, match="the kernel died, most likely because the machine ran out of memory"):
+        one_cell_notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert list((OUTPUT / "one_cell").iterdir()) == []
