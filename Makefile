@@ -87,9 +87,10 @@ $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.y
 $(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/handin_pdf.py $(wildcard pipeline/templates/handin_pdf/*)
 	@$(RUN) pipeline.make_pdf $< $@
 
-# The model is written by the run of part 2, after the time its notebook bears; only if it is lost is part 2 run again.
+# The model is written by the run of part 2, after the time its notebook bears; only if it is lost is part 2 run again. Make
+# looks for it before that run, so whether it is there is asked once more.
 $(OUTPUT)/models/part2_best.keras: $(OUTPUT)/part2_fashion_mnist.ipynb
-	@$(RUN) pipeline.run_notebook part2_fashion_mnist --profile $(PROFILE)
+	@test -f $@ || $(RUN) pipeline.run_notebook part2_fashion_mnist --profile $(PROFILE)
 
 $(OUTPUT)/submission.csv: $(OUTPUT)/models/part2_best.keras
 	@$(RUN) pipeline.submission write --profile $(PROFILE)

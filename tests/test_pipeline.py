@@ -159,15 +159,21 @@ def test_without_labels_the_score_says_so(monkeypatch, tmp_path, capsys):
     assert "the course's own file" in capsys.readouterr().out
 
 
-def test_a_lost_model_is_trained_again_by_make_submit(smoke_run):
-    model = OUTPUT / "models" / "part2_best.keras"
-    kept = model.read_bytes()
-    model.unlink()
-    try:
-        planned = make("--dry-run", "submit").stdout
-    finally:
-        model.write_bytes(kept)
-    assert "run_notebook part2_fashion_mnist" in planned
+def runs_of_part_2(result):
+    assert result.returncode == 0, result.stderr
+    return result.stdout.count("== part2_fashion_mnist, profile smoke: running ==")
+
+
+def test_make_submit_alone_trains_part_2_once(smoke_run):
+    for name in ("part2_fashion_mnist.ipynb", "models/part2_best.keras", "submission.csv"):
+        (OUTPUT / name).unlink()
+    assert runs_of_part_2(make("submit")) == 1
+
+
+def test_a_lost_model_is_trained_again_by_make_submit_once(smoke_run):
+    (OUTPUT / "models" / "part2_best.keras").unlink()
+    assert runs_of_part_2(make("submit")) == 1
+    assert runs_of_part_2(make("submit")) == 0
 
 
 def test_a_submission_made_from_other_data_is_refused(smoke_run, monkeypatch):
