@@ -84,7 +84,7 @@ $(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5
 $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.yaml utilities.py $(ENVIRONMENT)
 	@$(RUN) pipeline.run_notebook $* --profile $(PROFILE)
 
-$(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/handin_pdf.py $(wildcard pipeline/templates/handin_pdf/*)
+$(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/make_pdf.py $(wildcard pipeline/handin_pdf/*.py pipeline/handin_pdf/templates/handin_pdf/*)
 	@$(RUN) pipeline.make_pdf $< $@
 
 # The model is written by the run of part 2, after the time its notebook bears; only if it is lost is part 2 run again. Make

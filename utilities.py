@@ -1168,12 +1168,41 @@ WIDTH = 7.0
 """Width of a figure in inches: that of a printed page between its margins."""
 
 
-def _axes(rows: int, columns: int, height: float, **options):
-    """A figure of the page's width that no notebook's plotting state knows of, and its axes as an array."""
+@functools.cache
+def _figure_class() -> type:
+    import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    class DescribedFigure(Figure):
+        """A figure that Jupyter shows as vectors, the same bytes every time, and that takes its caption and its
+        description in words along, in the output's metadata."""
+
+        caption = ""
+        description = ""
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+            from IPython.core.pylabtools import print_figure
+
+            with matplotlib.rc_context({"svg.hashsalt": "figure"}):  # the ids in the file, random by default
+                svg = print_figure(self, fmt="svg", metadata={"Date": None, "Title": self.caption or None})
+            return (
+                {"image/svg+xml": svg, "text/plain": repr(self)},
+                {"caption": self.caption, "alt": self.description},
+            )
+
+    return DescribedFigure
+
+
+def _axes(rows: int, columns: int, height: float, **options):
+    """A figure of the page's width that no notebook's plotting state knows of, and its axes as an array."""
+    figure = _figure_class()(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def _described(figure: Figure, caption: str, description: str) -> Figure:
+    """Give a figure the caption that is printed below it, and what it shows in words, for readers who can't see it."""
+    figure.caption, figure.description = caption, description
+    return figure
 
 
 def _colours(count: int) -> list:
@@ -1202,8 +1231,11 @@ def plot_samples(
         for axis, index in zip(axes[row], chosen, strict=False):
             axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
         axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
-    figure.suptitle("Samples of each class")
-    return figure
+    return _described(
+        figure,
+        "Images of each class, chosen at random, one class to a row",
+        f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: {', '.join(names)}.",
+    )
 
 
 def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
@@ -1230,10 +1262,19 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
         axis.bar_label(bars, fontsize=6)
     axis.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axis.set_ylabel("images")
-    axis.set_title("Number of images of each class")
     axis.margins(y=0.1)  # room for the numbers on the bars
     figure.legend(loc="outside lower center", ncols=len(label_sets))
-    return figure
+    in_words = {
+        set_name: ", ".join(
+            f"{name} {n:,}" for name, n in zip(names, np.bincount(labels, minlength=len(names)), strict=True)
+        )
+        for set_name, labels in label_sets.items()
+    }
+    return _described(
+        figure,
+        "Number of images of each class",
+        "Bars for each class. " + " ".join(f"{set_name}: {counts}." for set_name, counts in in_words.items()),
+    )
 
 
 def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
@@ -1255,8 +1296,17 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
         axis.set_xlim(0.5, len(history) + 0.5)
         axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes[0, 0].legend()
-    figure.suptitle(f"{title}: highest validation F1 at epoch {best} (dotted line)", fontsize=10)
-    return figure
+    first, last = history.iloc[0], history.iloc[-1]
+    courses = "; ".join(
+        f"{label} goes from {first[name]:.4f} to {last[name]:.4f} in training and from {first[f'val_{name}']:.4f} to "
+        f"{last[f'val_{name}']:.4f} in validation"
+        for name, label in (("loss", "loss"), ("accuracy", "accuracy"), ("f1", "macro F1"))
+    )
+    return _described(
+        figure,
+        f"{title}: training and validation by epoch; the dotted line marks the highest validation F1, at epoch {best}",
+        f"Three charts of {counted(len(history), 'epoch')}: {courses}.",
+    )
 
 
 def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
@@ -1283,7 +1333,21 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
         axis.set_yticks(np.arange(len(names)) + 0.5, names, rotation=0)
         axis.set(title=f"{name}: {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong", xlabel="predicted")
     axes[0, 0].set_ylabel("true class")
-    return figure
+    most = {name: confused_pairs(matrix, names) for name, matrix in matrices.items()}
+    in_words = "; ".join(
+        f"{name}, {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong, most often confused "
+        + ", ".join(f"{pair} ({most[name][pair]:,})" for pair in most[name].index[:3])
+        for name, matrix in matrices.items()
+    )
+    return _described(
+        figure,
+        "Confusion matrices: a row for each true class, a column for each predicted one; the darker a mistake, the larger "
+        "its share of the true class"
+        if len(matrices) > 1
+        else "Confusion matrix: a row for each true class, a column for each predicted one; the darker a mistake, the larger its "
+        "share of the true class",
+        f"Heat maps of {len(names)} by {len(names)} classes: {in_words}.",
+    )
 
 
 def plot_mistakes(
@@ -1310,8 +1374,15 @@ def plot_mistakes(
         predicted = predictions[index]
         caption = f"true: {names[labels[index]]}\nread as: {names[predicted]}\n({probabilities[index, predicted]:.1%})"
         axis.set_title(caption, fontsize=7)
-    figure.suptitle(f"The {len(chosen)} most confident of {len(wrong)} mistakes", fontsize=10)
-    return figure
+    in_words = "; ".join(
+        f"{names[labels[index]]} read as {names[predictions[index]]} ({probabilities[index, predictions[index]]:.1%})"
+        for index in chosen
+    )
+    return _described(
+        figure,
+        f"The {len(chosen)} most confident of {counted(len(wrong), 'mistake')}",
+        f"Images with their true class and prediction: {in_words}." if len(chosen) else "No mistakes, so no images.",
+    )
 
 
 def plot_activations(negative_slope: float = 0.1) -> Figure:
@@ -1333,7 +1404,12 @@ def plot_activations(negative_slope: float = 0.1) -> Figure:
     axes[0, 0].set(xlabel="x", ylabel="activation", title="Activation functions")
     axes[0, 1].set(xlabel="x", ylabel="derivative", title="Their derivatives")
     axes[0, 0].legend()
-    return figure
+    return _described(
+        figure,
+        "Activation functions and their derivatives",
+        "Two charts from -4 to 4. The sigmoid rises from 0 to 1, its derivative is at most 0.25. ReLU is 0 below 0 and x above, "
+        f"its derivative jumps from 0 to 1. Leaky ReLU has the slope {negative_slope:g} below 0 and 1 above.",
+    )
 
 
 def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
@@ -1348,11 +1424,17 @@ def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
         axis.plot(series.index, series, style, color=colour, label=name)
     axis.set_yscale("log")
     axis.set_xticks(next(iter(norms.values())).index)
-    axis.set(
-        xlabel="layer (1 is next to the image)", ylabel="norm of the gradient", title="Gradient of the loss by layer"
-    )
+    axis.set(xlabel="layer (1 is next to the image)", ylabel="norm of the gradient")
     axis.legend()
-    return figure
+    ends = "; ".join(
+        f"{name} {series.iloc[0]:.2g} in layer {series.index[0]} and {series.iloc[-1]:.2g} in layer {series.index[-1]}"
+        for name, series in norms.items()
+    )
+    return _described(
+        figure,
+        "Norm of the gradient of the loss with respect to each layer's weights",
+        f"Lines on a logarithmic scale, by layer: {ends}.",
+    )
 
 
 # --- What a run leaves behind ---------------------------------------------------------------------

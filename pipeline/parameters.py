@@ -69,9 +69,15 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
 
 
 def read_handin() -> dict[str, Any]:
-    """`handin.yaml`: `group_number`, `group_name`, `group_members` and `leaderboard_line`."""
+    """`handin.yaml`: `course`, `group_number`, `group_name`, `group_members` and `leaderboard_line`."""
     content = read_yaml(HANDIN_FILE)
-    expected = {"group_number": int, "group_name": str, "group_members": list, "leaderboard_line": (int, float)}
+    expected = {
+        "course": str,
+        "group_number": int,
+        "group_name": str,
+        "group_members": list,
+        "leaderboard_line": (int, float),
+    }
     for name, kind in expected.items():
         if name not in content:
             raise UserError(f"handin.yaml has no {name}")
@@ -86,10 +92,13 @@ def read_handin() -> dict[str, Any]:
     return content
 
 
-def check_parameters(notebook: Path, values: dict[str, Any]) -> None:
+def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Refuse a parameter that the notebook does not declare, or a value of the wrong type or out of range.
 
     The values the notebook itself declares are held to the same.
+
+    Returns:
+        All parameters of the run: `values`, and the notebook's own for those not in it.
     """
     declared = papermill.inspect_notebook(notebook)
     defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
@@ -104,6 +113,7 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> None:
             raise UserError(f"{notebook.name}: {name} is {value!r}, expected {_type_name(expected)}")
         if problem := _outside(value, help_text):
             raise UserError(f"{notebook.name}: {name} is {value!r}, expected {problem}")
+    return defaults | values
 
 
 def _type_name(kind: type | tuple[type, ...]) -> str:

@@ -41,9 +41,10 @@ def run_notebook(notebook: str, profile: str) -> Path:
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
     target = utilities.output_folder(profile) / f"{notebook}.ipynb"
     failed = target.with_suffix(".failed.ipynb")
-    group = {name: value for name, value in read_handin().items() if name.startswith("group_")}
+    handin = read_handin()
+    group = {name: value for name, value in handin.items() if name.startswith("group_")}
     parameters = read_profile(profile, notebook) | group | {"profile": profile}
-    check_parameters(source, parameters)
+    seed = check_parameters(source, parameters)["seed"]
     print(f"== {notebook}, profile {profile}: running ==", flush=True)
     began = time.time()
     with utilities.replace_when_complete(target) as temporary:
@@ -72,20 +73,29 @@ def run_notebook(notebook: str, profile: str) -> Path:
                 "or try a smaller batch size."
             ) from error
         executed = nbformat.read(temporary, as_version=4)
-        nbformat.write(_tidy(executed, parameters), temporary)
+        nbformat.write(_tidy(executed, parameters, handin, seed), temporary)
         os.utime(temporary, (began, began))  # what was edited while this ran is newer, and make sees it
     failed.unlink(missing_ok=True)
     print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
     return target
 
 
-def _tidy(executed: nbformat.NotebookNode, parameters: dict[str, Any]) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, and keep of papermill's notes only what names no machine."""
+def _tidy(
+    executed: nbformat.NotebookNode, parameters: dict[str, Any], handin: dict[str, Any], seed: int
+) -> nbformat.NotebookNode:
+    """Join the pieces of each output stream, keep of papermill's notes only what names no machine, and add what the
+    PDF's title block tells."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
-    executed.metadata["papermill"] = {
-        "parameters": parameters,
-        "start_time": executed.metadata["papermill"]["start_time"],
+    started = executed.metadata["papermill"]["start_time"]
+    executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
+    executed.metadata["handin"] = {
+        "Course": handin["course"],
+        "Group": f"{handin['group_number']}, {handin['group_name']}",
+        "Members": ", ".join(handin["group_members"]),
+        "Run": f"{started[:10]}, profile {parameters['profile']}",
+        "Seed": str(seed),
     }
+    executed.metadata["authors"] = [{"name": name} for name in handin["group_members"]]
     for cell in executed.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)

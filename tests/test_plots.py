@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 
 import utilities
@@ -36,12 +37,35 @@ FIGURES = {
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_figure_is_returned_with_a_title_and_can_be_drawn(name, tmp_path):
+def test_a_figure_is_shown_as_vectors_with_its_caption_and_description(name):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
-    titles = [figure.get_suptitle(), *(axis.get_title() for axis in figure.axes)]
-    assert any(titles)
-    figure.savefig(tmp_path / "figure.svg")
+    data, metadata = DisplayFormatter().format(figure)
+    assert data["image/svg+xml"].startswith("<?xml")
+    assert "image/png" not in data
+    assert metadata["caption"] == figure.caption
+    assert metadata["alt"] == figure.description
+    assert len(figure.caption) > 20
+    assert len(figure.description) >= 25
+    assert f"<dc:title>{figure.caption}</dc:title>" in data["image/svg+xml"]
+
+
+def test_a_figure_is_drawn_with_the_same_bytes_every_time():
+    drawings = {DisplayFormatter().format(utilities.plot_activations())[0]["image/svg+xml"] for _ in range(2)}
+    assert len(drawings) == 1
+
+
+def test_descriptions_tell_the_figures_of_the_data():
+    distribution = utilities.plot_class_distribution({"training": np.repeat([0, 1], [3, 5])}, CLASSES)
+    assert "training: T-shirt/top 3, Trouser 5, Pullover 0" in distribution.description
+    history = utilities.plot_training_history(HISTORY, "A model")
+    assert f"to {HISTORY['val_loss'].iloc[-1]:.4f} in validation" in history.description
+    matrix = np.diag(np.full(10, 50))
+    matrix[3, 5] = 7
+    confusion = utilities.plot_confusion_matrices({"test": matrix}, utilities.DIGITS)
+    assert "test, 7 of 507 wrong, most often confused 3 and 5 (7)" in confusion.description
+    norms = utilities.plot_gradient_norms({"relu": pd.Series([1.0, 0.1], index=[1, 2])})
+    assert "relu 1 in layer 1 and 0.1 in layer 2" in norms.description
 
 
 def test_plotting_leaves_no_state_behind():
@@ -66,7 +90,7 @@ def test_the_class_distribution_shows_all_ten_classes():
 
 def test_the_history_marks_the_epoch_of_the_highest_validation_f1():
     figure = utilities.plot_training_history(HISTORY, "A model")
-    assert f"epoch {HISTORY['val_f1'].idxmax()} " in figure.get_suptitle()
+    assert figure.caption.endswith(f"at epoch {HISTORY['val_f1'].idxmax()}")
     assert [axis.get_ylabel() for axis in figure.axes] == ["loss", "accuracy", "macro F1"]
 
 
@@ -86,4 +110,7 @@ def test_mistakes_are_shown_most_confident_first():
     captions = [axis.get_title() for axis in figure.axes if axis.get_title()]
     assert [caption.splitlines()[0] for caption in captions] == ["true: Pullover", "true: Dress", "true: T-shirt/top"]
     assert captions[0].splitlines()[1:] == ["read as: Dress", "(99.0%)"]
-    assert figure.get_suptitle() == "The 3 most confident of 3 mistakes"
+    assert figure.caption == "The 3 most confident of 3 mistakes"
+    assert figure.description.startswith(
+        "Images with their true class and prediction: Pullover read as Dress (99.0%); "
+    )

@@ -1,0 +1,461 @@
+"""HTML as Typst: what Markdown cells become first, and what tables and other rich outputs are."""
+
+from __future__ import annotations
+
+import re
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+import tinycss2
+import tinycss2.color3
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from pipeline.handin_pdf.mathematics import PLACEHOLDER, Formulas
+from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Pictures
+from pipeline.handin_pdf.tables import typst_table
+from pipeline.handin_pdf.typst_text import readable_colour, typst_code, typst_prose, typst_string
+
+TEXT_WIDTH = 481
+"""Points between the margins of the page."""
+UNSEEN = {"script", "style", "template", "head", "meta", "link", "title", "noscript", "param", "source", "track", "colgroup", "datalist", "-comment", "-doctype"}  # fmt: skip
+HEADINGS = {f"h{level}": level for level in range(1, 7)}
+FOOTNOTE_APPARATUS = {"footnotes", "footnotes-sep", "footnote-backref"}
+"""What Markdown's footnotes leave in HTML besides references; Typst sets the notes at the foot of the page."""
+BLOCKS = (
+    "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer form h1 h2 h3 "
+    "h4 h5 h6 header hgroup hr iframe li main menu nav object ol p pre section summary table textarea ul video"
+)
+BLOCK_TAGS = set(BLOCKS.split())
+HAS_BLOCK = BLOCKS.replace(" ", ",")
+STYLED = {
+    "b": "strong", "strong": "strong", "i": "emph", "em": "emph", "cite": "emph", "var": "emph", "dfn": "emph",
+    "sub": "sub", "sup": "super", "u": "underline", "ins": "underline", "s": "strike", "del": "strike", "strike": "strike",
+    "mark": "highlight", "small": "small", "big": "big",
+}  # fmt: skip
+EMBEDDED = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "object": "data"}
+
+
+def parse_html(html: str) -> LexborNode:
+    """The body of an HTML fragment, repaired as a browser would."""
+    return LexborHTMLParser(f"<body>{html}").body
+
+
+def is_shown(node: LexborNode) -> bool:
+    attributes = node.attributes
+    return (
+        node.tag not in UNSEEN
+        and "hidden" not in attributes
+        and not FOOTNOTE_APPARATUS & set((attributes.get("class") or "").split())
+        and not re.search(r"display\s*:\s*none|visibility\s*:\s*hidden", attributes.get("style") or "")
+        and not (node.tag == "input" and attributes.get("type") not in ("checkbox", "button", "submit"))
+    )
+
+
+def visible_text(node: LexborNode) -> str:
+    """The text a reader would see."""
+    if node.is_text_node:
+        return node.text_content or ""
+    return "".join(
+        visible_text(child) for child in node.iter(include_text=True) if child.is_text_node or is_shown(child)
+    )
+
+
+class MarkupWriter:
+    """Writes the HTML of a notebook's cells, one after another, as Typst.
+
+    Args:
+        formulas: of which the texts hold placeholders.
+        pictures: where the pictures go.
+        targets: the fragments that links of the notebook point to.
+        warn: told of everything that can't be shown.
+        placeholder_for_missing: whether a missing picture is replaced by its name.
+    """
+
+    def __init__(
+        self,
+        formulas: Formulas,
+        pictures: Pictures,
+        targets: set[str],
+        warn: Callable[[str], None],
+        placeholder_for_missing: bool = False,
+    ) -> None:
+        self.formulas, self.pictures, self.targets, self.warn = formulas, pictures, targets, warn
+        self.attachments: dict = {}
+        self.table_caption: tuple[str, bool] | None = None
+        """The caption that the next table gets with a number, and whether it overrides the table's own."""
+        self.picture_for_missing = placeholder_for_missing
+        self.headings: list[tuple[int, str]] = []
+        self._open_headings: list[int] = []
+        self._labels: set[str] = set()
+        self._footnotes: dict[str, LexborNode] = {}
+        self._depth = 0
+        self._at_space = True
+
+    # --- blocks ---
+
+    def document(self, body: LexborNode) -> str:
+        """A cell's HTML as Typst statements."""
+        self._footnotes = {}
+        for section in body.css("section.footnotes"):
+            for item in section.css("li.footnote-item"):
+                self._footnotes[item.attributes.get("id") or ""] = item
+        return self.blocks(body)
+
+    def blocks(self, node: LexborNode) -> str:
+        """The children of `node`: paragraphs for what stands in lines, and the blocks between them."""
+        statements: list[str] = []
+        line: list[LexborNode] = []
+
+        def end_line() -> None:
+            if line and (paragraph := self._paragraph(line)):
+                statements.append(paragraph)
+            line.clear()
+
+        for child in node.iter(include_text=True):
+            if not child.is_text_node and not is_shown(child):
+                continue
+            if not child.is_text_node and (child.tag in BLOCK_TAGS or child.css_first(HAS_BLOCK) is not None):
+                end_line()
+                if block := self._block(child):
+                    statements.append(block)
+            else:
+                line.append(child)
+        end_line()
+        return "\n".join(statements)
+
+    def _paragraph(self, nodes: list[LexborNode]) -> str:
+        pictures = [node for node in nodes if not node.is_text_node or (node.text_content or "").strip()]
+        if len(pictures) == 1 and (picture := _only_picture(pictures[0])) is not None:
+            return self._picture(picture, inline=False)
+        inline = self._inline_of(nodes)
+        return f"{inline};parbreak()" if inline else ""
+
+    def _block(self, node: LexborNode) -> str:
+        tag, attributes = node.tag, node.attributes
+        self._depth += 1
+        try:
+            if self._depth > 40:
+                return f"{typst_prose(self.formulas.put_back(' '.join(visible_text(node).split())))};parbreak()"
+            written = self._anchor(node) + self._block_by_tag(tag, node)
+        finally:
+            self._depth -= 1
+        aligned = (
+            attributes.get("align") or _declarations(node).get("text-align") or ("center" if tag == "center" else "")
+        )
+        return (
+            f"align({aligned}, {{{written}}})"
+            if written and aligned in ("center", "right") and tag != "table"
+            else written
+        )
+
+    def _block_by_tag(self, tag: str, node: LexborNode) -> str:
+        if tag in HEADINGS:
+            return self._heading(node, HEADINGS[tag])
+        if tag in ("ul", "ol", "menu", "dir"):
+            return self._list(node)
+        if tag == "blockquote":
+            return _call("quote", "block: true", body=self.blocks(node))
+        if tag == "pre":
+            return self._code_block(node)
+        if tag == "textarea":
+            return f"listing({{{typst_code(node.text(), None, 90)}}})"
+        if tag == "hr":
+            return "rule"
+        if tag == "table":
+            return typst_table(node, self)
+        if tag in ("dt", "summary"):
+            inline = self.blocks(node)
+            return f"block(above: 0.8em, below: 0.5em, sticky: true, strong({{{inline}}}))" if inline else ""
+        if tag in ("dd",):
+            return _call("pad", "left: 1.5em", body=self.blocks(node))
+        if tag == "figcaption":
+            return _call("small_centred", body=self.blocks(node))
+        if tag in EMBEDDED:
+            return self._embedded(node)
+        colour = self._colour(node)
+        blocks = self.blocks(node)
+        return f"text(fill: {colour}, {{{blocks}}})" if colour and blocks else blocks
+
+    def _heading(self, node: LexborNode, level: int) -> str:
+        body = self.line(node)
+        if not body:
+            return ""
+        if self._depth > 1:
+            return f"block(above: 1.2em, below: 0.7em, sticky: true, strong({{{body}}}))"
+        return self.heading(level, body, " ".join(visible_text(node).split()))
+
+    def heading(self, level: int, body: str, text: str) -> str:
+        """A heading; levels that the notebook skips are closed up, because a document outline has none."""
+        while self._open_headings and self._open_headings[-1] >= level:
+            self._open_headings.pop()
+        self._open_headings.append(level)
+        self.headings.append((len(self._open_headings), text))
+        slug = re.sub(r"\s", "-", self.formulas.put_back(text))
+        names = [
+            name for name in dict.fromkeys((slug, slug.lower())) if name in self.targets and name not in self._labels
+        ]
+        self._labels.update(names)
+        anchors = "".join(f"anchor({typst_string(name)});" for name in names)
+        return f"{anchors}heading(level: {len(self._open_headings)}, {{{body}}})"
+
+    def _list(self, node: LexborNode) -> str:
+        items, loose = [], False
+        for child in node.iter(include_text=True):
+            if child.is_text_node:
+                if (child.text_content or "").strip():
+                    items.append(self._inline_of([child]))
+            elif is_shown(child):
+                loose = loose or any(part.tag == "p" for part in child.iter())
+                items.append(self._anchor(child) + self.blocks(child) if child.tag == "li" else self._block(child))
+        if not items:
+            return ""
+        options = [f"tight: {'false' if loose else 'true'}"]
+        attributes = node.attributes
+        if node.tag == "ol":
+            start = attributes.get("start") or ""
+            options += [f"start: {start}"] if start.isdigit() else []
+            kind = attributes.get("type") or ""
+            options += [f'numbering: "{kind}."'] if kind in ("a", "A", "i", "I") else []
+        bodies = ", ".join(f"{{{item}\n}}" if item else "[]" for item in items)
+        return f"{'enum' if node.tag == 'ol' else 'list'}({', '.join(options)}, {bodies})"
+
+    def _code_block(self, node: LexborNode) -> str:
+        source = self.formulas.put_back(node.text())
+        code = node.css_first("code")
+        language = re.search(r"language-(\S+)", (code.attributes.get("class") or "") if code else "")
+        try:
+            lexer = get_lexer_by_name(language[1].strip("{}.").lower()) if language else None
+        except ClassNotFound:
+            lexer = None
+        return f"listing({{{typst_code(source.rstrip(), lexer, 92 - 4 * min(self._depth - 1, 8))}}})"
+
+    def _embedded(self, node: LexborNode) -> str:
+        source = node.attributes.get(EMBEDDED[node.tag]) or next(
+            (child.attributes["src"] for child in node.css("source") if child.attributes.get("src")), ""
+        )
+        if not source or source.startswith("data:"):
+            self.warn(f"a {node.tag} can't be printed")
+            return f'emph("[{node.tag}]");parbreak()'
+        return f'emph("{node.tag}: ");{_link(source, typst_prose(source))};parbreak()'
+
+    # --- what stands in lines ---
+
+    def line(self, node: LexborNode) -> str:
+        """What is in `node`, in a line: Typst expressions."""
+        return self._inline_of(node.iter(include_text=True))
+
+    def _inline_of(self, nodes) -> str:
+        self._at_space = True
+        return ";".join(self._inline(nodes))
+
+    def _inline(self, nodes) -> Iterator[str]:
+        for node in nodes:
+            if node.is_text_node:
+                yield from self._text(node.text_content or "")
+            elif is_shown(node):
+                yield from self._element(node)
+
+    def _text(self, text: str) -> Iterator[str]:
+        for number, part in enumerate(PLACEHOLDER.split(text)):
+            if number % 2:
+                yield f"m{part}"
+                self._at_space = False
+                continue
+            collapsed = re.sub(r"[ \t\r\n\f]+", " ", part)
+            if self._at_space:
+                collapsed = collapsed.lstrip(" ")
+            if collapsed:
+                self._at_space = collapsed.endswith(" ")
+                yield typst_prose(collapsed)
+
+    def _element(self, node: LexborNode) -> Iterator[str]:
+        tag, attributes = node.tag, node.attributes
+        if anchor := self._anchor(node):
+            yield anchor.rstrip(";")
+        if tag == "br":
+            self._at_space = True
+            yield "linebreak()"
+        elif tag == "wbr":
+            yield "brk"
+        elif tag == "img":
+            self._at_space = False
+            yield self._picture(node, inline=True)
+        elif tag == "svg":
+            yield self._drawing(node, inline=True)
+        elif tag in ("code", "tt", "kbd", "samp"):
+            if text := re.sub(r"\s", " ", self.formulas.put_back(node.text())):
+                self._at_space = False
+                yield f"code({{{typst_prose(text)}}})"
+        elif tag == "a":
+            yield from self._link_element(node)
+        elif tag == "sup" and "footnote-ref" in (attributes.get("class") or ""):
+            yield from self._footnote(node)
+        elif tag == "math":
+            yield from self._mathml(node)
+        elif tag == "input":
+            value = attributes.get("value") or ""
+            box = "☑ " if "checked" in attributes else "☐ "
+            yield typst_string(box if attributes.get("type") == "checkbox" else value)
+        elif tag in EMBEDDED:
+            yield self._embedded(node).removesuffix(";parbreak()")
+        else:
+            pieces = ";".join(self._inline(node.iter(include_text=True)))
+            if tag == "q":
+                pieces = f'"“";{pieces};"”"'
+            if pieces:
+                yield self._styled(node, pieces)
+
+    def _styled(self, node: LexborNode, pieces: str) -> str:
+        declarations = _declarations(node)
+        functions = [STYLED[node.tag]] if node.tag in STYLED else []
+        if declarations.get("font-weight") in ("bold", "bolder", "600", "700", "800", "900"):
+            functions.append("strong")
+        if declarations.get("font-style") == "italic":
+            functions.append("emph")
+        if "underline" in declarations.get("text-decoration", ""):
+            functions.append("underline")
+        if colour := self._colour(node):
+            functions.append(f"text.with(fill: {colour})")
+        for function in functions:
+            pieces = f"{function}({{{pieces}}})"
+        return pieces
+
+    def _colour(self, node: LexborNode) -> str:
+        return css_colour(node.attributes.get("color") or _declarations(node).get("color", ""))
+
+    def _link_element(self, node: LexborNode) -> Iterator[str]:
+        address = (node.attributes.get("href") or "").strip()
+        pieces = ";".join(self._inline(node.iter(include_text=True)))
+        if not pieces:
+            return
+        if address.startswith("#") and len(address) > 1:
+            yield f"reference({typst_string(urllib.parse.unquote(address[1:]))}, {{{pieces}}})"
+        elif address and address != "#" and not address.lower().startswith("javascript:"):
+            yield _link(address, pieces)
+        else:
+            yield pieces
+
+    def _footnote(self, node: LexborNode) -> Iterator[str]:
+        reference = node.css_first("a")
+        target = (reference.attributes.get("href") or "").lstrip("#") if reference else ""
+        note = self._footnotes.get(target)
+        if note is None:
+            yield from self._inline(node.iter(include_text=True))
+            return
+        label = f'label("{self.formulas.cell} {target}")'
+        if label in self._labels:
+            yield f"footnote({label})"
+            return
+        self._labels.add(label)
+        at_space, body = self._at_space, self.blocks(note)
+        self._at_space = at_space
+        yield f"[#footnote({{{body.removesuffix(';parbreak()')}}})#{label}]"
+
+    def _mathml(self, node: LexborNode) -> Iterator[str]:
+        source = node.css_first("annotation[encoding='application/x-tex']")
+        if source is not None:
+            yield from self._text(self.formulas.take_out(f"${source.text()}$"))
+        else:
+            yield from self._text(visible_text(node))
+
+    def _picture(self, node: LexborNode, inline: bool) -> str:
+        if node.tag == "svg":
+            return self._drawing(node, inline)
+        attributes = node.attributes
+        address = (attributes.get("src") or "").strip()
+        name = urllib.parse.unquote(address.rpartition("/")[2]) if not address.startswith("data:") else ""
+        described = attributes.get("alt") or attributes.get("title") or name or "picture"
+        described = self.formulas.put_back(" ".join(described.split()))
+        if not address:
+            return typst_prose(described)
+        try:
+            picture = self.pictures.from_address(self.formulas.put_back(address), self.attachments)
+        except Exception as error:
+            if not self.picture_for_missing:
+                raise
+            self.warn(str(error))
+            return f"missing_picture({typst_string(described)}, none)"
+        if picture is None:
+            self.warn(
+                f"the picture {address} is on the network and is not fetched; its description and address are printed"
+            )
+            return f"missing_picture({typst_string(described)}, {typst_string(address)})"
+        return _picture_call(picture.file, described, _picture_size(node, picture.width), inline)
+
+    def _drawing(self, node: LexborNode, inline: bool) -> str:
+        svg = node.html or ""
+        title = node.css_first("title")
+        described = node.attributes.get("aria-label") or (title.text() if title else "") or "drawing"
+        picture = self.pictures.add(svg.encode(), "a drawing")
+        return _picture_call(picture.file, " ".join(described.split()), _picture_size(node, None), inline)
+
+    def _anchor(self, node: LexborNode) -> str:
+        name = node.attributes.get("id") or (node.attributes.get("name") if node.tag == "a" else "") or ""
+        if name not in self.targets or name in self._labels:
+            return ""
+        self._labels.add(name)
+        return f"anchor({typst_string(name)});"
+
+
+def css_colour(value: str) -> str:
+    """A CSS colour as Typst's, dark enough to be read on white; nothing for none."""
+    colour = tinycss2.color3.parse_color(value) if value else None
+    if colour is None or isinstance(colour, str):
+        return ""
+    return f'rgb("{readable_colour(colour.red, colour.green, colour.blue)}")'
+
+
+def _declarations(node: LexborNode) -> dict[str, str]:
+    style = node.attributes.get("style")
+    if not style:
+        return {}
+    return css_declarations(style)
+
+
+def css_declarations(style: str) -> dict[str, str]:
+    """The properties of a style attribute or of a rule's body."""
+    pairs = (declaration.partition(":") for declaration in style.split(";"))
+    return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value}
+
+
+def _call(function: str, *options: str, body: str) -> str:
+    return f"{function}({', '.join([*options, f'{{{body}}}'])})" if body else ""
+
+
+def _link(address: str, pieces: str) -> str:
+    return f"link({typst_string(address)}, {{{pieces}}})"
+
+
+def _picture_size(node: LexborNode, natural_width: float | None) -> str:
+    """The options for the size that the HTML asks for, at most that of the page; else for the natural size."""
+    given = str(_declarations(node).get("width") or node.attributes.get("width") or "").strip()
+    if (match := re.fullmatch(r"([\d.]+)\s*(px|pt|%|em)?", given)) and float(match[1]) > 0:
+        unit = {"%": TEXT_WIDTH / 100, "pt": 1, "em": 10.5}.get(match[2] or "px", POINTS_PER_PIXEL)
+        return f"width: {min(unit * float(match[1]), TEXT_WIDTH):.5g}pt"
+    height = re.fullmatch(r"([\d.]+)\s*(?:px)?", str(node.attributes.get("height") or ""))
+    if height and float(height[1]) > 0:
+        return f"height: {min(POINTS_PER_PIXEL * float(height[1]), 650):.5g}pt"
+    return f"width: {natural_width:.5g}pt" if natural_width else "width: auto"
+
+
+def _picture_call(file: str, description: str, size: str, inline: bool) -> str:
+    function = "inline_picture" if inline else "picture"
+    return f"{function}({typst_string(file)}, {typst_string(description)}, {size})"
+
+
+def _only_picture(node: LexborNode) -> LexborNode | None:
+    """The picture that is all there is in `node`."""
+    while not node.is_text_node:
+        if node.tag in ("img", "svg"):
+            return node
+        parts = [
+            child
+            for child in node.iter(include_text=True)
+            if not child.is_text_node or (child.text_content or "").strip()
+        ]
+        if len(parts) != 1 or node.tag == "a":
+            return None
+        node = parts[0]
+    return None

@@ -1,0 +1,243 @@
+"""HTML tables and the tables that Keras draws with box characters, as Typst tables that fit the page."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbconvert.filters import strip_ansi
+from selectolax.lexbor import LexborNode
+
+from pipeline.handin_pdf.typst_text import typst_prose
+
+if TYPE_CHECKING:
+    from pipeline.handin_pdf.markup import MarkupWriter
+
+PAGE_WIDTH = 478
+SIZES = (8.0, 7.0, 6.0, 5.5)
+"""Points of a table's letters, smaller for wider tables; what is still too wide is split by columns."""
+LETTER = 0.53
+"""Width of an average letter, in its size."""
+INSET = 8
+LONGEST_WORD = 28
+NUMBER = re.compile(r"[-+−(]?[\d,]*\.?\d+(e[-+]?\d+)?\)?( ?%)?|nan|inf|-inf|None|<NA>|NaN", re.IGNORECASE)
+_PICTURE_WIDTH = re.compile(r"picture\([^)]*width: ([\d.]+)pt")
+_TOP, _SIDES, _BOTTOM = tuple("┏┌╒╭"), "┃│║", tuple("┗└╘╰")
+
+
+@dataclass
+class Cell:
+    """A cell where it stands in the grid."""
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+    markup: str
+    text: str
+    header: bool = False
+    side: str = ""
+    fill: str = ""
+
+
+def typst_table(table: LexborNode, writer: MarkupWriter) -> str:
+    """An HTML table; with a number if the writer has a caption for it, else a caption of its own stands above."""
+    given, writer.table_caption = writer.table_caption, None
+    cells, header_rows, own_caption = read_table(table, writer)
+    if not cells:
+        return own_caption
+    if given is not None:
+        caption, overrides = given
+        return write_table(cells, header_rows, caption if overrides or not own_caption else own_caption)
+    above = f"table_title({{{own_caption}}});" if own_caption else ""
+    return above + write_table(cells, header_rows)
+
+
+def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int, str]:
+    """The cells, the number of rows that head the table, and its caption as Typst."""
+    from pipeline.handin_pdf.markup import _declarations, visible_text
+
+    rows, caption = [], ""
+    for part in table.iter():
+        if part.tag == "caption":
+            caption = writer.line(part)
+        elif part.tag in ("thead", "tbody", "tfoot"):
+            rows += [(row, part.tag == "thead") for row in part.iter() if row.tag == "tr"]
+        elif part.tag == "tr":
+            rows.append((part, False))
+    occupied: set[tuple[int, int]] = set()
+    cells: list[Cell] = []
+    for number, (row, _) in enumerate(rows):
+        column = 0
+        for item in row.iter():
+            if item.tag not in ("td", "th"):
+                continue
+            while (number, column) in occupied:
+                column += 1
+            wide = _span(item, "colspan", 1000)
+            high = min(_span(item, "rowspan", 65534) or len(rows), len(rows) - number)
+            wide = next((step for step in range(1, wide) if (number, column + step) in occupied), wide)
+            occupied |= {(number + down, column + right) for down in range(high) for right in range(wide)}
+            declarations = _declarations(item)
+            side = item.attributes.get("align") or declarations.get("text-align") or ""
+            cells.append(
+                Cell(
+                    number, column, high, wide, writer.blocks(item).removesuffix(";parbreak()"),
+                    " ".join(writer.formulas.put_back(visible_text(item)).split()), item.tag == "th",
+                    side if side in ("left", "right", "center") else "",
+                    css_colour_light(declarations.get("background-color") or declarations.get("background") or ""),
+                )
+            )  # fmt: skip
+            column += wide
+    heads = [all(cell.header for cell in cells if cell.row == number) for number in range(len(rows))]
+    in_head = sum(head for _, head in rows)
+    header_rows = in_head or next((number for number, head in enumerate(heads) if not head), 0)
+    return cells, min(header_rows, max(len(rows) - 1, 0)), caption
+
+
+def css_colour_light(value: str) -> str:
+    """A background as Typst's colour, lightened enough for dark text on it."""
+    import tinycss2.color3
+
+    colour = tinycss2.color3.parse_color(value) if value else None
+    if colour is None or isinstance(colour, str) or colour.alpha == 0:
+        return ""
+    parts = [1 - (1 - part) * min(colour.alpha, 0.45) for part in (colour.red, colour.green, colour.blue)]
+    return 'rgb("' + "".join(f"{round(255 * part):02x}" for part in parts) + '")'
+
+
+def _span(item: LexborNode, name: str, most: int) -> int:
+    value = (item.attributes.get(name) or "").strip()
+    return min(int(value), most) if value.isdigit() and (int(value) or name == "rowspan") else 1
+
+
+def write_table(cells: list[Cell], header_rows: int, caption: str | None = None) -> str:
+    """Typst's table, split by columns if it is too wide for the page.
+
+    Args:
+        caption: Typst expressions; the table gets a number with them. None sets no caption and no number.
+    """
+    columns = max(cell.column + cell.columns for cell in cells)
+    _set_sides(cells, header_rows, columns)
+    least, natural = _widths(cells, columns)
+    size = next((size for size in SIZES if sum(least) * size * LETTER + INSET * columns <= PAGE_WIDTH), SIZES[-1])
+    letter = size * LETTER
+    if sum(least) * letter + INSET * columns <= PAGE_WIDTH:
+        groups = [list(range(columns))]
+    else:
+        groups = _column_groups(cells, header_rows, [width * letter + INSET for width in least])
+    parts = []
+    for number, group in enumerate(groups):
+        wanted = [natural[column] * letter + INSET for column in group]
+        widths = ["auto"] * len(group)
+        if sum(wanted) > PAGE_WIDTH:
+            needed = [least[column] * letter + INSET for column in group]
+            spare = max(PAGE_WIDTH - sum(needed), 0) / max(sum(wanted) - sum(needed), 1e-9)
+            widths = [f"{n + (w - n) * spare:.4g}pt" for w, n in zip(wanted, needed, strict=True)]
+        if len(groups) > 1:
+            parts.append(f"table_part({number + 1}, {len(groups)})")
+        body = _cells_markup(cells, group, header_rows)
+        parts.append(f"data_table(({', '.join(widths)},), {size}pt, {header_rows}, ({body}))")
+    markup = ";".join(parts)
+    return f"table_block({{{markup}}})" if caption is None else f"captioned_table({{{caption}}}, {{{markup}}})"
+
+
+def _set_sides(cells: list[Cell], header_rows: int, columns: int) -> None:
+    """Set columns of numbers right, headers with them, and everything else left, where the table says nothing."""
+    for column in range(columns):
+        inside = [cell for cell in cells if cell.column == column and cell.columns == 1]
+        values = [cell.text for cell in inside if cell.row >= header_rows and cell.text and not cell.header]
+        side = "right" if values and all(NUMBER.fullmatch(value) for value in values) else "left"
+        for cell in inside:
+            cell.side = "right" if side == "right" and not cell.header else cell.side or side
+    for cell in cells:
+        cell.side = cell.side or ("center" if cell.columns > 1 else "left")
+
+
+def _widths(cells: list[Cell], columns: int) -> tuple[list[float], list[float]]:
+    """Letters that each column needs at least, for its longest word, and those it would like."""
+    least, natural = [1.0] * columns, [1.0] * columns
+    for cell in cells:
+        if cell.columns == 1:
+            scale = 1.1 if cell.header else 1.0
+            longest = min(max(map(len, cell.text.split()), default=1), LONGEST_WORD)
+            picture = max(map(float, _PICTURE_WIDTH.findall(cell.markup)), default=0) / (SIZES[0] * LETTER)
+            least[cell.column] = max(least[cell.column], scale * longest, min(picture, LONGEST_WORD))
+            natural[cell.column] = max(natural[cell.column], scale * len(cell.text), picture)
+    return least, natural
+
+
+def _column_groups(cells: list[Cell], header_rows: int, widths: list[float]) -> list[list[int]]:
+    """The columns of each part of a table too wide: the row headers are repeated in every part."""
+    columns = len(widths)
+    stubs = [
+        column
+        for column in range(columns)
+        if all(cell.header for cell in cells if cell.column == column and cell.row >= header_rows)
+    ]
+    stubs = stubs if sum(widths[column] for column in stubs) < PAGE_WIDTH / 2 else []
+    groups: list[list[int]] = []
+    group, used = [], sum(widths[column] for column in stubs)
+    for column in range(columns):
+        if column in stubs:
+            continue
+        if group and used + widths[column] > PAGE_WIDTH:
+            groups.append([*stubs, *group])
+            group, used = [], sum(widths[stub] for stub in stubs)
+        group.append(column)
+        used += widths[column]
+    return [*groups, [*stubs, *group]]
+
+
+def _cells_markup(cells: list[Cell], group: list[int], header_rows: int) -> str:
+    """The cells of the columns in `group`, those of the header in a header of their own."""
+    place = {column: number for number, column in enumerate(group)}
+    header, body = [], []
+    for cell in cells:
+        covered = [place[column] for column in range(cell.column, cell.column + cell.columns) if column in place]
+        if not covered:
+            continue
+        high = min(cell.rows, header_rows - cell.row) if cell.row < header_rows else cell.rows
+        options = f"x: {covered[0]}, y: {cell.row}"
+        options += f", colspan: {len(covered)}" if len(covered) > 1 else ""
+        options += f", rowspan: {high}" if high > 1 else ""
+        options += f", align: {cell.side}" if cell.side != "left" else ""
+        options += f", fill: {cell.fill}" if cell.fill else ""
+        markup = f"strong({{{cell.markup}}})" if cell.header and cell.markup else f"{{{cell.markup}}}"
+        (header if cell.row < header_rows else body).append(f"table.cell({options}, {markup if cell.markup else '[]'})")
+    head = f"table.header({', '.join(header)}), " if header else ""
+    return head + "".join(f"{cell}, " for cell in body)
+
+
+def drawn_table(text: str) -> tuple[str, list[Cell], str]:
+    """The first table drawn with box characters in a text, as Keras draws a model's summary.
+
+    Returns:
+        The text before it, its cells, none if there is no such table, and the text after it.
+    """
+    lines = strip_ansi(text).split("\n")
+    first = next((number for number, line in enumerate(lines) if line.strip()[:1] in _TOP), None)
+    last = next((number for number, line in enumerate(lines) if line.strip()[:1] in _BOTTOM), None)
+    if first is None or last is None:
+        return text, [], ""
+    rows: list[list[str]] = []
+    row_begins = True
+    for line in map(str.strip, lines[first + 1 : last]):
+        if line[:1] in _SIDES:
+            parts = [part.strip() for part in re.split(f"[{_SIDES}]", line)[1:-1]]
+            if row_begins:
+                rows.append(parts)
+            elif len(parts) == len(rows[-1]):
+                rows[-1] = [f"{above} {part}".strip() for above, part in zip(rows[-1], parts, strict=True)]
+            row_begins = False
+        else:
+            row_begins = True
+    if len(rows) < 2 or len({len(row) for row in rows}) != 1:
+        return text, [], ""
+    cells = [
+        Cell(row, column, 1, 1, typst_prose(text), text, header=row == 0)
+        for row, parts in enumerate(rows)
+        for column, text in enumerate(parts)
+    ]
+    return "\n".join(lines[:first]), cells, "\n".join(text.split("\n")[last + 1 :])
