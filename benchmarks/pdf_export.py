@@ -63,7 +63,9 @@ def commands(notebook: Path, folder: Path) -> dict[str, list[str]]:
 def run(command: list[str]) -> dict[str, float]:
     """Seconds, and the highest sum of the memory of the process and all its children, in MiB."""
     began, peak = time.perf_counter(), 0
-    process = subprocess.Popen(command, cwd=utilities.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=utilities.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
     errors: list[str] = []
     reader = threading.Thread(target=lambda: errors.append(process.stderr.read()))
     reader.start()
@@ -114,7 +116,11 @@ def megabytes_to_install() -> dict[str, int]:
     for way, packages in DEBIAN.items():
         command = ["apt-get", "install", "--print-uris", "-y", "-o", "Dir::State::status=/dev/null"]
         done = subprocess.run(
-            [*command, "--no-install-recommends", *packages], capture_output=True, text=True, check=False, env=os.environ | {"LC_ALL": "C"}
+            [*command, "--no-install-recommends", *packages],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"LC_ALL": "C"},
         )
         if match := re.search(r"After this operation, ([\d,.]+) (MB|GB)", done.stdout):
             sizes[way] = round(float(match[1].replace(",", "")) * {"MB": 1, "GB": 1000}[match[2]])
@@ -123,7 +129,11 @@ def megabytes_to_install() -> dict[str, int]:
 
 def _package_size(name: str) -> int:
     distribution = importlib.metadata.distribution(name)
-    return sum(path.stat().st_size for file in distribution.files or [] if (path := Path(distribution.locate_file(file))).exists())
+    return sum(
+        path.stat().st_size
+        for file in distribution.files or []
+        if (path := Path(distribution.locate_file(file))).exists()
+    )
 
 
 def table(result: dict[str, Any]) -> str:
@@ -140,7 +150,9 @@ def table(result: dict[str, Any]) -> str:
         rows.append(["file, kB", *(str(of[way]["kilobytes"]) for way in ways)])
         rows.append(["passages or words lost", *(str(of[way]["lost"]) for way in ways)])
         rows.append(["tagged", *("yes" if of[way]["tagged"] else "no" for way in ways)])
-    rows.append(["**to install besides nbconvert, MB**", *(str(result["megabytes_to_install"].get(way, "?")) for way in ways)])
+    rows.append(
+        ["**to install besides nbconvert, MB**", *(str(result["megabytes_to_install"].get(way, "?")) for way in ways)]
+    )
     rule = ["---", *("--:" for _ in ways)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
 
@@ -164,7 +176,9 @@ def main() -> None:
             reports[name] = {
                 way: {
                     "seconds_median": statistics.median(timing["seconds"] for timing in of_way),
-                    "ratio_median": round(statistics.median(t["seconds"] / o for t, o in zip(of_way, ours, strict=True)), 2),
+                    "ratio_median": round(
+                        statistics.median(t["seconds"] / o for t, o in zip(of_way, ours, strict=True)), 2
+                    ),
                     "peak_memory_mib": max(timing["peak_memory_mib"] for timing in of_way),
                     "rounds": of_way,
                 }

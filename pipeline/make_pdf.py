@@ -1,34 +1,38 @@
-"""Typeset an executed notebook: `python -m pipeline.make_pdf reports/part1_mnist.ipynb reports/part1_mnist.pdf`."""
+"""Typeset an executed notebook: `python -m pipeline.make_pdf reports/part1_mnist.ipynb`."""
 
 from __future__ import annotations
 
 import argparse
-import logging
+import os
 from pathlib import Path
 
-import utilities
 from pipeline.errors import UserError, run_command
-from pipeline.handin_pdf import ExportError, HandinPDFExporter
+from pipeline.handin_pdf.document import Settings, typeset_file
+from pipeline.handin_pdf.errors import ExportError
 
 
-def make_pdf(notebook: Path, pdf: Path, exporter: HandinPDFExporter | None = None) -> list[str]:
+def make_pdf(notebook: Path, pdf: Path, settings: Settings | None = None) -> list[str]:
     """Typeset a notebook, complete or not at all.
 
     Returns:
-        What could not be shown as it is in the notebook, a sentence each.
+        A sentence for each thing that is not shown as it is in the notebook.
 
     Raises:
         UserError: the file is no notebook, or a cell can't be typeset.
     """
     try:
-        content, resources = (exporter or HandinPDFExporter()).from_filename(str(notebook))
+        content, warnings = typeset_file(notebook, settings)
     except ExportError as error:
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"{notebook} can't be read: {error.strerror}") from error
-    with utilities.replace_when_complete(pdf) as temporary:
+    temporary = pdf.with_name(f".{pdf.name}.{os.getpid()}")
+    try:
         temporary.write_bytes(content)
-    return resources["warnings"]
+        temporary.replace(pdf)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return warnings
 
 
 def main() -> None:
@@ -36,19 +40,22 @@ def main() -> None:
     parser.add_argument("notebook", type=Path)
     parser.add_argument("pdf", type=Path, nargs="?", help="default: beside the notebook")
     parser.add_argument(
-        "--describe-missing-pictures", action="store_true", help="print the description of a missing picture, and go on"
+        "--describe-missing-pictures",
+        action="store_true",
+        help="where a picture's file is missing, print its description instead of refusing the notebook",
     )
     parser.add_argument(
-        "--max-output-lines", type=int, default=0, metavar="N", help="shorten longer outputs; 0 prints all"
+        "--max-output-lines", type=int, default=0, metavar="N", help="shorten longer outputs to N lines; 0 prints all"
     )
+    parser.add_argument("--no-attachment", action="store_true", help="do not attach the notebook to the PDF")
     arguments = parser.parse_args()
-    logging.getLogger("traitlets").setLevel(logging.ERROR)  # the warnings are printed below
-    exporter = HandinPDFExporter(
-        missing_pictures="describe" if arguments.describe_missing_pictures else "error",
+    settings = Settings(
+        attach_notebook=not arguments.no_attachment,
         max_output_lines=arguments.max_output_lines,
+        missing_pictures="describe" if arguments.describe_missing_pictures else "error",
     )
     pdf = arguments.pdf or arguments.notebook.with_suffix(".pdf")
-    for warning in make_pdf(arguments.notebook, pdf, exporter):
+    for warning in make_pdf(arguments.notebook, pdf, settings):
         print(f"   {arguments.notebook.name}, {warning}")
     print(f"== {pdf}: {pdf.stat().st_size / 1e6:.1f} MB ==")
 

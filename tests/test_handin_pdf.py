@@ -18,7 +18,7 @@ from PIL import Image
 
 import utilities
 from pipeline.errors import UserError
-from pipeline.handin_pdf import HandinPDFExporter
+from pipeline.handin_pdf.exporter import HandinPDFExporter
 from pipeline.make_pdf import make_pdf
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="30" height="10"/>{}</svg>'

@@ -1,6 +1,1 @@
-"""Notebook -> Typst -> PDF: an nbconvert exporter. `jupyter nbconvert --to handin_pdf notebook.ipynb`."""
-
-from pipeline.handin_pdf.errors import ExportError
-from pipeline.handin_pdf.exporter import HandinPDFExporter
-
-__all__ = ["ExportError", "HandinPDFExporter"]
+"""Notebook -> Typst -> PDF, without LaTeX or a browser: `document.py` alone, `exporter.py` as a part of nbconvert."""

@@ -6,8 +6,7 @@ import html
 import json
 import re
 import subprocess
-
-import pypandoc
+from importlib.resources import files
 
 OPEN, CLOSE = "\ue000", "\ue001"
 """Around the number of a formula in a text from which mathematics was taken out."""
@@ -221,10 +220,20 @@ def _pandoc(sources: list[str]) -> list[str | None]:
         blocks.append({"t": "Plain", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, source]}]})
         blocks.append({"t": "RawBlock", "c": ["typst", _SEPARATOR]})
     document = json.dumps({"pandoc-api-version": [1, 23], "meta": {}, "blocks": blocks})
-    command = [pypandoc.get_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
+    command = [_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
     done = subprocess.run(command, input=document, capture_output=True, check=True, encoding="utf-8")
     found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(_SEPARATOR)[:-1]]
     return [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
+
+
+def _pandoc_path() -> str:
+    """The pandoc inside the wheel. Asking pypandoc would start it once more."""
+    for name in ("pandoc", "pandoc.exe"):
+        if (path := files("pypandoc") / "files" / name).is_file():
+            return str(path)
+    import pypandoc
+
+    return pypandoc.get_pandoc_path()
 
 
 def _renamed(formula: str) -> str:

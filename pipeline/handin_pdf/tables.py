@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbconvert.filters import strip_ansi
 from selectolax.lexbor import LexborNode
 
-from pipeline.handin_pdf.typst_text import typst_prose
+from pipeline.handin_pdf.typst_text import typst_prose, without_escapes
 
 if TYPE_CHECKING:
     from pipeline.handin_pdf.markup import MarkupWriter
@@ -18,7 +17,10 @@ PAGE_WIDTH = 478
 SIZES = (8.0, 7.0, 6.0, 5.5)
 """Points of a table's letters, smaller for wider tables; what is still too wide is split by columns."""
 LETTER = 0.53
-"""Width of an average letter, in its size."""
+"""Width of a wide letter, in its size: what words are sure to fit in."""
+AVERAGE_LETTER = 0.45
+SURE_TO_FIT, SURE_NOT_TO_FIT = 0.8, 1.6
+"""Shares of the page's width by estimate. Between them Typst measures whether the columns fit as wide as they would be."""
 INSET = 8
 LONGEST_WORD = 28
 NUMBER = re.compile(r"[-+−(]?[\d,]*\.?\d+(e[-+]?\d+)?\)?( ?%)?|nan|inf|-inf|None|<NA>|NaN", re.IGNORECASE)
@@ -93,7 +95,21 @@ def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int
     heads = [all(cell.header for cell in cells if cell.row == number) for number in range(len(rows))]
     in_head = sum(head for _, head in rows)
     header_rows = in_head or next((number for number, head in enumerate(heads) if not head), 0)
-    return cells, min(header_rows, max(len(rows) - 1, 0)), caption
+    header_rows = min(header_rows, max(len(rows) - 1, 0))
+    if header_rows == 2 and _has_row_of_index_names(cells):
+        cells = [cell for cell in cells if cell.row != 0 or cell.text]
+        cells = [cell for cell in cells if cell.row != 1 or cell.text]
+        for cell in cells:
+            cell.row -= cell.row > 0
+        header_rows = 1
+    return cells, header_rows, caption
+
+
+def _has_row_of_index_names(cells: list[Cell]) -> bool:
+    """Whether the second row only names the index, as pandas writes it, below empty cells of the first."""
+    first = {cell.column for cell in cells if cell.row == 0 and cell.text}
+    second = {cell.column for cell in cells if cell.row == 1 and cell.text}
+    return not first & second and all(cell.rows == cell.columns == 1 for cell in cells if cell.row < 2)
 
 
 def css_colour_light(value: str) -> str:
@@ -129,16 +145,16 @@ def write_table(cells: list[Cell], header_rows: int, caption: str | None = None)
         groups = _column_groups(cells, header_rows, [width * letter + INSET for width in least])
     parts = []
     for number, group in enumerate(groups):
-        wanted = [natural[column] * letter + INSET for column in group]
-        widths = ["auto"] * len(group)
-        if sum(wanted) > PAGE_WIDTH:
-            needed = [least[column] * letter + INSET for column in group]
-            spare = max(PAGE_WIDTH - sum(needed), 0) / max(sum(wanted) - sum(needed), 1e-9)
-            widths = [f"{n + (w - n) * spare:.4g}pt" for w, n in zip(wanted, needed, strict=True)]
+        wanted = [max(natural[column] * size * AVERAGE_LETTER, least[column] * letter) + INSET for column in group]
+        needed = [least[column] * letter + INSET for column in group]
+        spare = max(PAGE_WIDTH - sum(needed), 0) / max(sum(wanted) - sum(needed), 1e-9)
+        widths = [f"{need + (want - need) * min(spare, 1):.4g}pt" for need, want in zip(needed, wanted, strict=True)]
+        share = sum(wanted) / PAGE_WIDTH
+        fits = "true" if share < SURE_TO_FIT else "false" if share > SURE_NOT_TO_FIT else "auto"
         if len(groups) > 1:
             parts.append(f"table_part({number + 1}, {len(groups)})")
         body = _cells_markup(cells, group, header_rows)
-        parts.append(f"data_table(({', '.join(widths)},), {size}pt, {header_rows}, ({body}))")
+        parts.append(f"data_table(({', '.join(widths)},), {fits}, {size}pt, {header_rows}, ({body}))")
     markup = ";".join(parts)
     return f"table_block({{{markup}}})" if caption is None else f"captioned_table({{{caption}}}, {{{markup}}})"
 
@@ -216,7 +232,7 @@ def drawn_table(text: str) -> tuple[str, list[Cell], str]:
     Returns:
         The text before it, its cells, none if there is no such table, and the text after it.
     """
-    lines = strip_ansi(text).split("\n")
+    lines = without_escapes(text).split("\n")
     first = next((number for number, line in enumerate(lines) if line.strip()[:1] in _TOP), None)
     last = next((number for number, line in enumerate(lines) if line.strip()[:1] in _BOTTOM), None)
     if first is None or last is None:

@@ -37,6 +37,11 @@ _ESCAPE = re.compile(r"\x1b(?:\[([0-9;:]*)m|\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?
 _PALETTE = ("000000", "b3261e", "1b6e2d", "7a5a00", "0b4f8a", "8b2a8b", "00696b", "5c5c5c")
 
 
+def without_escapes(text: str) -> str:
+    """`text` without a terminal's escape sequences."""
+    return _ESCAPE.sub("", text)
+
+
 def typst_string(text: str) -> str:
     """`text` as a Typst string literal: whatever it holds is printed, never interpreted. Control characters, which no
     font has, become the pictures Unicode has for them."""
