@@ -10,6 +10,7 @@ import tempfile
 import unicodedata
 import urllib.parse
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -40,6 +41,7 @@ CODE_COLUMNS = 101
 OUTPUT_COLUMNS = 103
 LINES_KEPT_WITH_OUTPUT = 12
 """Code shorter than this is kept on the page on which its output begins."""
+LANGUAGE = re.compile("[A-Za-z]{2,3}")
 MOST_REPAIRS = 500
 WITHOUT_INPUT = {"hide-input", "hide_input", "remove-input", "remove_input"}
 WITHOUT_OUTPUT = {"hide-output", "hide_output", "remove-output", "remove_output"}
@@ -132,12 +134,18 @@ class Document:
     def warn(self, text: str) -> None:
         self.warnings.append(f"cell {self.cell_number + 1}: {text}")
 
-    def _in_cell(self, number: int):
-        return _CellContext(self, number)
+    @contextmanager
+    def _in_cell(self, number: int) -> Iterator[None]:
+        """Warnings and errors name the cell."""
+        self.cell_number = self.formulas.cell = number
+        try:
+            yield
+        except ExportError as error:
+            raise ExportError(f"{self.file}, cell {number + 1}: {error}") from error
 
     def _markdown_bodies(self) -> Iterator[tuple[int, LexborNode]]:
         for number, cell in enumerate(self.notebook["cells"]):
-            if cell["cell_type"] == "markdown" and not WITHOUT_BOTH & _tags(cell):
+            if cell["cell_type"] == "markdown" and not WITHOUT_BOTH & cell["tags"]:
                 with self._in_cell(number):
                     yield number, parse_html(markdown_to_html(self.formulas.take_out(cell["source"])))
 
@@ -170,13 +178,13 @@ class Document:
                 markup = self.writer.line(heading)
                 heading.remove()
                 return markup
-        self.title = self.notebook["metadata"].get("title") or self.title or self.file.removesuffix(".ipynb")
+        self.title = self.notebook["title"] or self.title or self.file.removesuffix(".ipynb")
         return typst_prose(self.title)
 
     # --- cells ---
 
     def _cell(self, cell: Cell, body: LexborNode | None) -> str:
-        tags = _tags(cell)
+        tags = cell["tags"]
         if tags & WITHOUT_BOTH:
             return ""
         if cell["cell_type"] == "markdown":
@@ -348,7 +356,7 @@ class Document:
                 text = template.render(
                     title=typst_string(self.title), title_markup=self.title_markup, lines=self._title_lines(),
                     header=typst_string(self._header()), formulas=preamble, body=body, unknown=unknown, date=date,
-                    language=typst_string(self.notebook["metadata"].get("lang") or self.settings.language),
+                    language=typst_string(self._language()),
                     depth=self._contents_depth(), attachment=typst_string(self.file) if attachment else "",
                     typst_string=typst_string,
                 )  # fmt: skip
@@ -426,17 +434,21 @@ class Document:
     def _body(self) -> str:
         return "\n".join(f"// cell {number}\n{markup}" for number, markup in enumerate(self.cells, 1) if markup)
 
+    def _language(self) -> str:
+        known = (
+            language for language in (self.notebook["language"], self.settings.language) if LANGUAGE.fullmatch(language)
+        )
+        return next(known, "en").lower()
+
     def _title_lines(self) -> list[tuple[str, str]]:
         """What the title block tells: the notebook's `handin` metadata, else its authors."""
-        metadata = self.notebook["metadata"]
-        lines = metadata.get("handin") or {}
-        authors = [author.get("name", "") for author in metadata.get("authors", []) if isinstance(author, dict)]
-        if not lines and authors:
-            lines = {"Authors": ", ".join(authors)}
-        return [(typst_string(str(name)), typst_prose(str(value))) for name, value in lines.items()]
+        lines = self.notebook["handin"]
+        if not lines and self.notebook["authors"]:
+            lines = {"Authors": ", ".join(self.notebook["authors"])}
+        return [(typst_string(name), typst_prose(value)) for name, value in lines.items()]
 
     def _header(self) -> str:
-        lines = self.notebook["metadata"].get("handin") or {}
+        lines = self.notebook["handin"]
         return f"{self.title}, {lines['Group']}" if "Group" in lines else self.title
 
     def _contents_depth(self) -> int:
@@ -445,24 +457,6 @@ class Document:
         if len(levels) < 4:
             return 0
         return next((depth for depth in (3, 2) if sum(level <= depth for level in levels) <= 30), 1)
-
-
-class _CellContext:
-    """Errors raised inside name the cell."""
-
-    def __init__(self, document: Document, number: int) -> None:
-        self.document, self.number = document, number
-
-    def __enter__(self) -> None:
-        self.document.cell_number = self.document.formulas.cell = self.number
-
-    def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, ExportError):
-            raise ExportError(f"{self.document.file}, cell {self.number + 1}: {error}") from error
-
-
-def _tags(cell: Cell) -> set[str]:
-    return set(cell["metadata"].get("tags") or [])
 
 
 def _given(output: Output, cell: Cell, name: str, option: str) -> str:
@@ -483,16 +477,10 @@ def _shortened(text: str, most: int = 1500) -> str:
 
 
 def _lexer(notebook: dict[str, Any]) -> Lexer | None:
-    language = notebook["metadata"].get("language_info", {})
-    name = (
-        language.get("pygments_lexer")
-        or language.get("name")
-        or notebook["metadata"].get("kernelspec", {}).get("language")
-        or "python"
-    )
-    if isinstance(name, dict) or str(name).lower() in ("ipython3", "ipython", "python", "ipython2", "python3"):
+    name = notebook["kernel_language"].lower()
+    if name in ("", "ipython3", "ipython", "python", "ipython2", "python3"):
         return IPython3Lexer(stripnl=False, ensurenl=False)
-    return _named_lexer(str(name))
+    return _named_lexer(name)
 
 
 def _named_lexer(name: str) -> Lexer | None:
@@ -521,9 +509,8 @@ def _apply_stylesheets(body: LexborNode) -> None:
 def _date(notebook: dict[str, Any]) -> datetime.datetime:
     if "SOURCE_DATE_EPOCH" in os.environ:
         return datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.UTC)
-    started = notebook["metadata"].get("papermill", {}).get("start_time") or ""
     try:
-        return datetime.datetime.fromisoformat(started).astimezone(datetime.UTC)
+        return datetime.datetime.fromisoformat(notebook["started"]).astimezone(datetime.UTC)
     except ValueError:
         return FIRST_DATE
 

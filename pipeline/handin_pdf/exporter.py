@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from pathlib import Path
 
 import nbformat
@@ -11,6 +12,7 @@ from nbconvert.exporters.templateexporter import TemplateExporter
 from nbconvert.utils.exceptions import ConversionException
 from nbformat import NotebookNode
 from nbformat.v4.rwbase import rejoin_lines
+from nbformat.warnings import MissingIDFieldWarning
 from traitlets import Bool, Enum, Integer, Unicode, default
 from traitlets.config import Application
 
@@ -94,7 +96,8 @@ class HandinPDFExporter(TemplateExporter):
         file = _file_name(resources)
         source = resources.pop("notebook_source", None) or nbformat.writes(nb).encode()
         try:
-            nb, resources = self._preprocess(copy.deepcopy(nb), resources)
+            with warnings.catch_warnings(action="ignore", category=MissingIDFieldWarning):
+                nb, resources = self._preprocess(copy.deepcopy(nb), resources)
         except nbformat.ValidationError as error:  # Jupyter opens it all the same
             self.log.warning("%s is not a valid notebook (%s): no preprocessor is run", file, error.message)
         try:

@@ -219,7 +219,7 @@ class MarkupWriter:
             kind = attributes.get("type") or ""
             options += [f'numbering: "{kind}."'] if kind in ("a", "A", "i", "I") else []
         bodies = ", ".join(f"{{{item}\n}}" if item else "[]" for item in items)
-        return f"{'enum' if node.tag == 'ol' else 'list'}({', '.join(options)}, {bodies})"
+        return f"align(start, {'enum' if node.tag == 'ol' else 'list'}({', '.join(options)}, {bodies}))"
 
     def _code_block(self, node: LexborNode) -> str:
         source = self.formulas.put_back(node.text())

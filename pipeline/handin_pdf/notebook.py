@@ -48,7 +48,9 @@ def _converted(text: str) -> dict[str, Any]:
 
 
 def normalised(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which every cell has its source as one text, metadata and, if it is code, outputs and a count.
+    """A copy in which every cell has its source as one text, its metadata, outputs and count, and the notebook its
+    `title`, `language` of text, `kernel_language`, `authors`, `handin` (lines of the title block) and `started` (the
+    time its run began), each of them empty where the file says nothing, or something of the wrong kind.
 
     Raises:
         ExportError: something else than what can be filled in is missing or of the wrong kind.
@@ -57,9 +59,28 @@ def normalised(notebook: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(cells, list):
         raise ExportError("has no list of cells")
     return {
-        "metadata": _mapping(notebook.get("metadata")),
+        **_about(_mapping(notebook.get("metadata"))),
         "cells": [_normalised_cell(cell, number) for number, cell in enumerate(cells, 1)],
     }
+
+
+def _about(metadata: dict[str, Any]) -> dict[str, Any]:
+    authors = metadata.get("authors")
+    names = [_mapping(author).get("name") for author in authors] if isinstance(authors, list) else []
+    info, kernel = _mapping(metadata.get("language_info")), _mapping(metadata.get("kernelspec"))
+    languages = (info.get("pygments_lexer"), info.get("name"), kernel.get("language"))
+    return {
+        "title": _string(metadata.get("title")),
+        "language": _string(metadata.get("lang")),
+        "kernel_language": next((language for language in languages if isinstance(language, str) and language), ""),
+        "authors": [name for name in names if isinstance(name, str)],
+        "handin": {str(name): str(value) for name, value in _mapping(metadata.get("handin")).items()},
+        "started": _string(_mapping(metadata.get("papermill")).get("start_time")),
+    }
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _normalised_cell(cell: Any, number: int) -> Cell:
@@ -73,7 +94,8 @@ def _normalised_cell(cell: Any, number: int) -> Cell:
     return {
         "cell_type": cell["cell_type"],
         "source": text_of(cell["source"]),
-        "metadata": _mapping(cell.get("metadata")),
+        "metadata": (metadata := _mapping(cell.get("metadata"))),
+        "tags": set(map(str, tags)) if isinstance(tags := metadata.get("tags"), list) else set(),
         "attachments": _mapping(cell.get("attachments")),
         "execution_count": cell.get("execution_count"),
         "outputs": _joined(map(_normalised_output, outputs)),

@@ -128,6 +128,10 @@ def _span(item: LexborNode, name: str, most: int) -> int:
     return min(int(value), most) if value.isdigit() and (int(value) or name == "rowspan") else 1
 
 
+MOST_CELLS_MEASURED = 300
+"""A table of more cells, or one with pictures, is not measured before it is set, which would take several times as long."""
+
+
 def write_table(cells: list[Cell], header_rows: int, caption: str | None = None) -> str:
     """Typst's table, split by columns if it is too wide for the page.
 
@@ -143,6 +147,7 @@ def write_table(cells: list[Cell], header_rows: int, caption: str | None = None)
         groups = [list(range(columns))]
     else:
         groups = _column_groups(cells, header_rows, [width * letter + INSET for width in least])
+    costly = len(cells) > MOST_CELLS_MEASURED or any("picture(" in cell.markup for cell in cells)
     parts = []
     for number, group in enumerate(groups):
         wanted = [max(natural[column] * size * AVERAGE_LETTER, least[column] * letter) + INSET for column in group]
@@ -151,12 +156,17 @@ def write_table(cells: list[Cell], header_rows: int, caption: str | None = None)
         widths = [f"{need + (want - need) * min(spare, 1):.4g}pt" for need, want in zip(needed, wanted, strict=True)]
         share = sum(wanted) / PAGE_WIDTH
         fits = "true" if share < SURE_TO_FIT else "false" if share > SURE_NOT_TO_FIT else "auto"
+        if fits == "auto" and costly:
+            fits = "true" if share < 1 else "false"
         if len(groups) > 1:
             parts.append(f"table_part({number + 1}, {len(groups)})")
         body = _cells_markup(cells, group, header_rows)
         parts.append(f"data_table(({', '.join(widths)},), {fits}, {size}pt, {header_rows}, ({body}))")
     markup = ";".join(parts)
-    return f"table_block({{{markup}}})" if caption is None else f"captioned_table({{{caption}}}, {{{markup}}})"
+    together = "false" if costly else "auto"
+    if caption is None:
+        return f"table_block({together}, {{{markup}}})"
+    return f"captioned_table({{{caption}}}, {together}, {{{markup}}})"
 
 
 def _set_sides(cells: list[Cell], header_rows: int, columns: int) -> None:
