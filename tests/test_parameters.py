@@ -74,8 +74,8 @@ def test_a_value_that_the_notebook_declares_is_checked_too(tmp_path):
 @pytest.mark.parametrize("profile", sorted(path.stem for path in parameters.PROFILES_FOLDER.glob("*.yaml")))
 @pytest.mark.parametrize("name", parameters.REPORTED_NOTEBOOKS)
 def test_every_profile_fits_every_notebook(profile, name):
-    values = parameters.read_profile(profile, name) | parameters.read_handin()
-    del values["leaderboard_line"]
+    group = {key: value for key, value in parameters.read_handin().items() if key.startswith("group_")}
+    values = parameters.read_profile(profile, name) | group
     parameters.check_parameters(parameters.NOTEBOOKS_FOLDER / f"{name}.ipynb", values | {"profile": profile})
 
 
@@ -137,7 +137,7 @@ def test_an_unknown_profile_is_refused_with_the_known_ones():
         parameters.read_profile("fast", "part1_mnist")
 
 
-HANDIN = {"group_number": 1, "group_name": "A", "group_members": ["B"], "leaderboard_line": 0.9}
+HANDIN = {"course": "C", "group_number": 1, "group_name": "A", "group_members": ["B"], "leaderboard_line": 0.9}
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_a_missing_line_of_the_handin_file_is_named(tmp_path, monkeypatch):
     path = tmp_path / "handin.yaml"
     monkeypatch.setattr(parameters, "HANDIN_FILE", path)
     path.write_text("group_number: 1\n")
-    with pytest.raises(UserError, match="has no group_name"):
+    with pytest.raises(UserError, match="has no course"):
         parameters.read_handin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -201,25 +202,37 @@ def terminal_lines(text: str) -> list[list[Span]]:
     text = text.replace("\r\n", "\n").rstrip("\n")
     if "\x1b" not in text and "\r" not in text and "\b" not in text:
         return [[("", line.expandtabs(8))] if line else [] for line in text.split("\n")]
-    lines, style = [], _Style()
+    style, lines = _Style(), []
     for line in text.split("\n"):
+        written: list[tuple[str, _Style]] = []  # what stands between carriage returns, and the style it begins with
+        for part in line.split("\r"):
+            written.append((part, copy.copy(style)))
+            for code in _ESCAPE.finditer(part) if "\x1b" in part else ():
+                style.update(code[1])
         cells: list[Span] = []
-        cursor, position = 0, 0
-        for match in re.finditer(rf"{_ESCAPE.pattern}|[\r\b]|$", line):
-            for character in line[position : match.start()]:
-                cells[cursor : cursor + 1] = [(style.function, character)]
-                cursor += 1
-            position = match.end()
-            if match[0] == "\r":
-                cursor = 0
-            elif match[0] == "\b":
-                cursor = max(cursor - 1, 0)
-            elif match[1] is not None:
-                style.update(match[1])
+        for part, style_before in reversed(written):  # of what was written over, only what is longer is still seen
+            if len(part) > len(cells):
+                cells += _cells(part, style_before)[len(cells) :]
         while cells and cells[-1][1] == " ":
             cells.pop()
         lines.append(_expanded(_merged(cells)))
     return lines
+
+
+def _cells(text: str, style: _Style) -> list[Span]:
+    """A text without carriage returns, a character to a cell; a backspace has the next one written over the last."""
+    cells: list[Span] = []
+    cursor, position = 0, 0
+    for match in re.finditer(rf"{_ESCAPE.pattern}|\x08|$", text):
+        for character in text[position : match.start()]:
+            cells[cursor : cursor + 1] = [(style.function, character)]
+            cursor += 1
+        position = match.end()
+        if match[0] == "\b":
+            cursor = max(cursor - 1, 0)
+        elif match[0]:
+            style.update(match[1])
+    return cells
 
 
 def _expanded(spans: Iterable[Span]) -> list[Span]:
@@ -244,7 +257,10 @@ class _Style:
         colour = f'"{self.colour}"' if self.colour else "none"
         return f"ansi.with({colour}, {'true' if self.bold else 'false'})"
 
-    def update(self, codes: str) -> None:
+    def update(self, codes: str | None) -> None:
+        """Follow an escape sequence's codes, none for one that asks for something else."""
+        if codes is None:
+            return
         numbers = [int(number) if number else 0 for number in re.split("[;:]", codes)]
         while numbers:
             number = numbers.pop(0)
