@@ -56,7 +56,7 @@ def main() -> None:
     )
     pdf = arguments.pdf or arguments.notebook.with_suffix(".pdf")
     for warning in make_pdf(arguments.notebook, pdf, settings):
-        print(f"   {arguments.notebook.name}, {warning}")
+        print(f"   {arguments.notebook.name}, {warning.encode(errors='replace').decode()}")
     print(f"== {pdf}: {pdf.stat().st_size / 1e6:.1f} MB ==")
 
 

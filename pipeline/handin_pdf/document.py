@@ -29,11 +29,11 @@ from selectolax.lexbor import LexborNode, SelectolaxError
 from pipeline.handin_pdf.errors import ExportError
 from pipeline.handin_pdf.markdown import markdown_to_html
 from pipeline.handin_pdf.markup import MarkupWriter, css_declarations, parse_html, visible_text
-from pipeline.handin_pdf.mathematics import Formulas
+from pipeline.handin_pdf.mathematics import Formulas, without_placeholders
 from pipeline.handin_pdf.notebook import Cell, Output, read_notebook, text_of
-from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Picture, Pictures, picture_bytes, words_in_svg
+from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Picture, Pictures, foreign_text, picture_bytes, words_in_svg
 from pipeline.handin_pdf.tables import drawn_table, write_table
-from pipeline.handin_pdf.typst_text import typst_code, typst_output, typst_prose, typst_string
+from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, typst_code, typst_output, typst_prose, typst_string
 
 TEMPLATES_FOLDER = Path(__file__).resolve().parent / "templates"
 STANDARDS = ["ua-1", "a-3a"]
@@ -41,7 +41,8 @@ CODE_COLUMNS = 101
 OUTPUT_COLUMNS = 103
 LINES_KEPT_WITH_OUTPUT = 12
 """Code shorter than this is kept on the page on which its output begins."""
-LANGUAGE = re.compile("[A-Za-z]{2,3}")
+LANGUAGE = re.compile("([A-Za-z]{2,3})(?:[-_].*)?")
+UNBREAKABLE = re.compile(r'mat\(|"[^"]{40,}"')
 MOST_REPAIRS = 500
 WITHOUT_INPUT = {"hide-input", "hide_input", "remove-input", "remove_input"}
 WITHOUT_OUTPUT = {"hide-output", "hide_output", "remove-output", "remove_output"}
@@ -51,7 +52,8 @@ _OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap): *(.+?) *$", re.MULTILINE
 _DRAWN_TITLE = re.compile(r"""(?:title|suptitle|set_title)\(\s*[rfb]?(["'])(.+?)\1""")
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
-_UNDISPLAYED = re.compile(r"the text `\"(.+?)\"` could not be displayed", re.DOTALL)
+_UNDISPLAYED = re.compile(r"(?:the text `|the codepoint `?)\"(.+?)\"", re.DOTALL)
+_ALONE = re.compile(r"\$\s*\\displaystyle\b([^$]+)\$", re.DOTALL)
 _OBJECT = re.compile(r"^<.*>$", re.DOTALL)
 FIRST_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
 """The PDF's date where nothing says when the notebook was run: never the present, so that the same notebook gives the
@@ -85,13 +87,54 @@ def typeset_file(path: Path, settings: Settings | None = None) -> tuple[bytes, l
     """
     content = path.read_bytes()
     try:
-        notebook = read_notebook(content.decode("utf-8"))
+        notebook = read_notebook(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise ExportError(f"{path.name} is not UTF-8, so it is no notebook ({error.reason})") from error
     except ExportError as error:
         raise ExportError(f"{path.name} {error}") from error
-    document = Document(notebook, path.name, path.parent, settings or Settings())
-    return document.typeset(content), document.warnings
+    return typeset(notebook, content, path.name, path.parent, settings or Settings())
+
+
+def typeset(
+    notebook: dict[str, Any],
+    source: bytes,
+    file: str,
+    folder: Path,
+    settings: Settings,
+    template: jinja2.Template | None = None,
+) -> tuple[bytes, list[str]]:
+    """A notebook as a PDF, with a sentence for each thing that is not shown as it is in the notebook.
+
+    Args:
+        notebook: as `normalised` gives it.
+        source: the notebook's file, to be attached.
+        file: its name.
+        folder: where it lies.
+        template: the layout, if not our own.
+
+    Raises:
+        ExportError: a cell can't be typeset.
+    """
+    refused: dict[str, str] = {}
+    while True:
+        document = Document(notebook, file, folder, settings, refused)
+        try:
+            return document.typeset(source, template or _own_template()), document.warnings
+        except PictureRefusedError as error:  # another form of the output, or an error that names the cell
+            refused[error.file] = error.reason
+
+
+def _own_template() -> jinja2.Template:
+    folder = jinja2.FileSystemLoader(TEMPLATES_FOLDER / "handin_pdf")
+    return jinja2.Environment(loader=folder, autoescape=False).get_template("index.typ.j2")
+
+
+class PictureRefusedError(Exception):
+    """Typst can't draw a picture."""
+
+    def __init__(self, file: str, reason: str) -> None:
+        super().__init__(reason)
+        self.file, self.reason = file, reason
 
 
 class Document:
@@ -101,12 +144,15 @@ class Document:
         file: the notebook's name.
         folder: where the notebook lies.
         settings: what was chosen.
+        refused: the pictures that Typst has refused, with its reason.
     """
 
-    def __init__(self, notebook: dict[str, Any], file: str, folder: Path, settings: Settings) -> None:
+    def __init__(
+        self, notebook: dict[str, Any], file: str, folder: Path, settings: Settings, refused: dict[str, str]
+    ) -> None:
         self.notebook, self.file, self.settings = notebook, file, settings
         self.warnings: list[str] = []
-        self.pictures, self.formulas = Pictures(folder), Formulas()
+        self.pictures, self.formulas = Pictures(folder, refused), Formulas()
         self.lexer = _lexer(notebook)
         self.cell_number, self.section = 0, ""
         self.title = ""
@@ -142,6 +188,8 @@ class Document:
             yield
         except ExportError as error:
             raise ExportError(f"{self.file}, cell {number + 1}: {error}") from error
+        except RecursionError as error:
+            raise ExportError(f"{self.file}, cell {number + 1}: its HTML is nested too deeply") from error
 
     def _markdown_bodies(self) -> Iterator[tuple[int, LexborNode]]:
         for number, cell in enumerate(self.notebook["cells"]):
@@ -244,8 +292,12 @@ class Document:
 
     def _as_table(self, output: Output, cell: Cell) -> str:
         """HTML with a table or a picture in it. The only table of an output gets a number and a caption."""
-        body = parse_html(text_of(output["data"].get("text/html", "")))
-        if body is None or body.css_first("table,img,svg") is None:
+        body = self._parsed_html(output)
+        plain = text_of(output["data"].get("text/plain", "")).strip()
+        if (
+            body is None
+            or body.css_first("table,img" if plain and not _OBJECT.match(plain) else "table,img,svg") is None
+        ):
             return ""
         _apply_stylesheets(body)
         self.writer.attachments = {}
@@ -258,6 +310,10 @@ class Document:
         finally:
             self.writer.table_caption = None
 
+    @staticmethod
+    def _parsed_html(output: Output) -> LexborNode | None:
+        return parse_html(without_placeholders(text_of(output["data"].get("text/html", ""))))
+
     def _as_markdown(self, output: Output, cell: Cell) -> str:
         """Markdown, or LaTeX that is mathematics."""
         source = text_of(output["data"].get("text/markdown") or output["data"].get("text/latex") or "")
@@ -265,6 +321,8 @@ class Document:
             return ""
         if "text/markdown" not in output["data"] and not re.search(r"\$|\\begin|\\\[|\\\(", source):
             return self._text(source)
+        if "text/markdown" not in output["data"] and (alone := _ALONE.fullmatch(source.strip())):
+            source = f"$${alone[1]}$$"  # SymPy asks for a formula in a line, and means one of its own
         return self.writer.document(parse_html(markdown_to_html(self.formulas.take_out(source))))
 
     def _as_html(self, output: Output, cell: Cell) -> str:
@@ -272,7 +330,7 @@ class Document:
         plain = text_of(output["data"].get("text/plain", "")).strip()
         if plain and not _OBJECT.match(plain):
             return ""
-        body = parse_html(text_of(output["data"].get("text/html", "")))
+        body = self._parsed_html(output)
         return self.writer.document(body) if body is not None else ""
 
     def _as_text(self, output: Output, cell: Cell) -> str:
@@ -308,7 +366,10 @@ class Document:
         caption = _given(output, cell, "caption", "fig-cap")
         description = _given(output, cell, "alt", "fig-alt")
         titles = [match[1] for match in _DRAWN_TITLE.findall(cell["source"])]
-        words = words_in_svg(content.decode(errors="replace")) if kind == PICTURES[0] else []
+        drawing = content.decode(errors="replace") if kind == PICTURES[0] else ""
+        words = words_in_svg(drawing)
+        if text := foreign_text(drawing):
+            self.warn(f"a drawing holds HTML, which is not drawn: {text[:200]}")
         if not description:
             about = caption or "; ".join(titles) or (f"A drawing with the words {', '.join(words)}" if words else "")
             if not about:
@@ -328,22 +389,19 @@ class Document:
 
     # --- the whole ---
 
-    def typeset(self, source: bytes, template: jinja2.Template | None = None) -> bytes:
+    def typeset(self, source: bytes, template: jinja2.Template) -> bytes:
         """Fill the template and compile it; what Typst refuses of mathematics and letters is replaced and named.
 
-        Args:
-            source: the notebook's file, to be attached.
-            template: the layout, if not our own.
+        Raises:
+            PictureRefusedError: a picture can't be drawn.
+            ExportError: something else can't be typeset.
         """
         attachment = source if self.settings.attach_notebook else b""
-        template = template or jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES_FOLDER / "handin_pdf")
-        ).get_template("index.typ.j2")
         formulas = self.formulas.to_typst()
         for number, formula in enumerate(formulas):
             if formula is None:
                 self._warn_of_formula(number, "pandoc does not understand it")
-        unknown: dict[str, str] = {}
+        unknown: set[str] = set()
         with tempfile.TemporaryDirectory() as folder:
             for file, content in self.pictures.files.items():
                 (Path(folder) / file).write_bytes(content)
@@ -355,7 +413,8 @@ class Document:
                 preamble, body = self._formula_definitions(formulas), self._body()
                 text = template.render(
                     title=typst_string(self.title), title_markup=self.title_markup, lines=self._title_lines(),
-                    header=typst_string(self._header()), formulas=preamble, body=body, unknown=unknown, date=date,
+                    header=typst_string(self._header()), formulas=preamble, body=body, date=date,
+                    unknown=typst_string(f"[{''.join(map(_regex_letter, sorted(unknown)))}]+") if unknown else "",
                     language=typst_string(self._language()),
                     depth=self._contents_depth(), attachment=typst_string(self.file) if attachment else "",
                     typst_string=typst_string,
@@ -370,7 +429,7 @@ class Document:
                     self._repair(error, text, formulas, unknown)
         raise ExportError(f"{self.file}: more than {MOST_REPAIRS} formulas or letters can't be set")
 
-    def _repair(self, error: typst.TypstError, text: str, formulas: list, unknown: dict[str, str]) -> None:
+    def _repair(self, error: typst.TypstError, text: str, formulas: list, unknown: set[str]) -> None:
         """Replace what the compiler complains of, or raise an ExportError that names the cell."""
         lines = text.split("\n")
         repaired = False
@@ -390,24 +449,30 @@ class Document:
                 repaired = True
         if not repaired:
             message, places = problems[0]
-            picture = next((file for file in self.pictures.files if file in error.diagnostic), None)
-            last = next(
-                (number for number, line in enumerate(lines, 1) if picture and picture in line), max(places, default=0)
-            )
-            before = reversed(lines[:last])
+            if picture := self._picture_with(error, unknown):
+                raise PictureRefusedError(picture, message) from error
+            before = reversed(lines[: max(places, default=0)])
             cell = next((match[1] for line in before if (match := re.match(r"// cell (\d+)$", line))), None)
             place = f"cell {cell}" if cell else "the document"
             raise ExportError(f"{self.file}, {place}: Typst can't set it: {message}") from error
 
-    def _give_up_letters(self, letters: str, unknown: dict[str, str]) -> bool:
+    def _picture_with(self, error: typst.TypstError, unknown: set[str]) -> str | None:
+        """The picture that an error is about: the one it names, or a drawing with letters that no font has."""
+        for file, content in self.pictures.files.items():
+            letters = content.decode(errors="replace") if file.endswith(".svg") else ""
+            if file in error.diagnostic or any(letter in letters for letter in unknown):
+                return file
+        return None
+
+    def _give_up_letters(self, letters: str, unknown: set[str]) -> bool:
         """Have the letters' numbers printed in their place; whether that is anything new."""
         known = len(unknown)
         for letter in re.sub(r"\\u\{([0-9a-f]+)\}", lambda code: chr(int(code[1], 16)), letters):
             if letter not in unknown and not letter.isspace():
-                unknown[letter] = f"U+{ord(letter):04X}"
+                unknown.add(letter)
                 name = unicodedata.name(letter, "unnamed")
                 self.warnings.append(
-                    f"no font has the character {letter!r} ({unknown[letter]} {name}); its number is printed"
+                    f"no font has the character {letter!r} (U+{ord(letter):04X} {name}); its number is printed"
                 )
         return len(unknown) > known
 
@@ -422,12 +487,13 @@ class Document:
         for number, ((source, display), formula) in enumerate(zip(self.formulas.sources, formulas, strict=True)):
             tex = " ".join(source.split())
             if formula is None:
-                markup = f"source_formula({typst_string(tex)})"
+                markup = f"source_formula({{{typst_prose(tex, TOKEN_LENGTH // 2)}}})"
             elif not formula:
                 markup = "none"
             else:
                 body = f"$ {formula} $" if display else f"${formula}$"
-                markup = f"formula({typst_string(tex)}, {body}.body, {'true' if display else 'false'})"
+                flags = f"{'true' if display else 'false'}, {'true' if _is_rigid(formula) else 'false'}"
+                markup = f"formula({typst_string(tex)}, {body}.body, {flags})"
             lines.append(f"#let m{number} = {markup}")
         return "\n".join(lines)
 
@@ -435,10 +501,8 @@ class Document:
         return "\n".join(f"// cell {number}\n{markup}" for number, markup in enumerate(self.cells, 1) if markup)
 
     def _language(self) -> str:
-        known = (
-            language for language in (self.notebook["language"], self.settings.language) if LANGUAGE.fullmatch(language)
-        )
-        return next(known, "en").lower()
+        tags = map(LANGUAGE.fullmatch, (self.notebook["language"], self.settings.language))
+        return next((tag[1].lower() for tag in tags if tag), "en")
 
     def _title_lines(self) -> list[tuple[str, str]]:
         """What the title block tells: the notebook's `handin` metadata, else its authors."""
@@ -449,7 +513,8 @@ class Document:
 
     def _header(self) -> str:
         lines = self.notebook["handin"]
-        return f"{self.title}, {lines['Group']}" if "Group" in lines else self.title
+        title = _shortened(self.title, 90)
+        return f"{title}, {_shortened(lines['Group'], 50)}" if "Group" in lines else title
 
     def _contents_depth(self) -> int:
         """How many levels of headings the table of contents shows, none for a few headings."""
@@ -481,6 +546,15 @@ def _lexer(notebook: dict[str, Any]) -> Lexer | None:
     if name in ("", "ipython3", "ipython", "python", "ipython2", "python3"):
         return IPython3Lexer(stripnl=False, ensurenl=False)
     return _named_lexer(name)
+
+
+def _is_rigid(formula: str) -> bool:
+    """Whether the formula can't be broken into lines: a matrix or a long text, or nothing to break at."""
+    return bool(UNBREAKABLE.search(formula)) or not re.search("[-+=<>≤≥∈]| in | times | dot", formula)
+
+
+def _regex_letter(letter: str) -> str:
+    return rf"\x{{{ord(letter):x}}}"
 
 
 def _named_lexer(name: str) -> Lexer | None:

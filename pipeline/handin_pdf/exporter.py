@@ -16,7 +16,7 @@ from nbformat.warnings import MissingIDFieldWarning
 from traitlets import Bool, Enum, Integer, Unicode, default
 from traitlets.config import Application
 
-from pipeline.handin_pdf.document import TEMPLATES_FOLDER, Document, Settings
+from pipeline.handin_pdf.document import TEMPLATES_FOLDER, Settings, typeset
 from pipeline.handin_pdf.errors import ExportError
 from pipeline.handin_pdf.notebook import normalised, read_notebook
 
@@ -74,7 +74,7 @@ class HandinPDFExporter(TemplateExporter):
         """As `from_notebook_node`, for an open file, which is attached as it is."""
         resources = self._init_resources(resources)
         try:
-            text = file_stream.read()
+            text = file_stream.read().removeprefix("\ufeff")
             read_notebook(text)  # for its sentences about what is wrong
             content = json.loads(text)
             current = content["nbformat"] == 4
@@ -101,12 +101,12 @@ class HandinPDFExporter(TemplateExporter):
         except nbformat.ValidationError as error:  # Jupyter opens it all the same
             self.log.warning("%s is not a valid notebook (%s): no preprocessor is run", file, error.message)
         try:
-            document = Document(normalised(nb), file, Path(resources["metadata"]["path"] or "."), self.settings)
-            pdf = document.typeset(source, self.template)
+            folder = Path(resources["metadata"]["path"] or ".")
+            pdf, shortcomings = typeset(normalised(nb), source, file, folder, self.settings, self.template)
         except ExportError as error:
             raise ConversionException(str(error) if str(error).startswith(file) else f"{file} {error}") from error
-        resources["output_extension"], resources["warnings"] = ".pdf", document.warnings
-        for warning in document.warnings:
+        resources["output_extension"], resources["warnings"] = ".pdf", shortcomings
+        for warning in shortcomings:
             self.log.warning("%s, %s", file, warning)
         return pdf, resources
 

@@ -12,10 +12,11 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from pipeline.handin_pdf.errors import ExportError
 from pipeline.handin_pdf.mathematics import PLACEHOLDER, Formulas
-from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Pictures
+from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Pictures, foreign_text
 from pipeline.handin_pdf.tables import typst_table
-from pipeline.handin_pdf.typst_text import readable_colour, typst_code, typst_prose, typst_string
+from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, readable_colour, typst_code, typst_prose, typst_string
 
 TEXT_WIDTH = 481
 """Points between the margins of the page."""
@@ -28,6 +29,11 @@ BLOCKS = (
     "h4 h5 h6 header hgroup hr iframe li main menu nav object ol p pre section summary table textarea ul video"
 )
 BLOCK_TAGS = set(BLOCKS.split())
+CONTAINERS = {"ul", "ol", "menu", "dir", "dl", "table", "blockquote", "figure"}
+DEEPEST = 20
+"""Elements nested more deeply than this are printed without their layout."""
+LONGEST_ADDRESS = 2000
+TOKEN_LENGTH_IN_CELL = 12
 HAS_BLOCK = BLOCKS.replace(" ", ",")
 STYLED = {
     "b": "strong", "strong": "strong", "i": "emph", "em": "emph", "cite": "emph", "var": "emph", "dfn": "emph",
@@ -39,7 +45,8 @@ EMBEDDED = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "ob
 
 def parse_html(html: str) -> LexborNode:
     """The body of an HTML fragment, repaired as a browser would."""
-    return LexborHTMLParser(f"<body>{html}").body
+    closed = re.sub(r"<a\b([^<>]*)/>", r"<a\1></a>", html)  # an anchor that its author thought closed, as in XML
+    return LexborHTMLParser(f"<body>{closed}").body
 
 
 def is_shown(node: LexborNode) -> bool:
@@ -53,13 +60,18 @@ def is_shown(node: LexborNode) -> bool:
     )
 
 
-def visible_text(node: LexborNode) -> str:
+def visible_text(node: LexborNode, line_break: str = "") -> str:
     """The text a reader would see."""
-    if node.is_text_node:
-        return node.text_content or ""
-    return "".join(
-        visible_text(child) for child in node.iter(include_text=True) if child.is_text_node or is_shown(child)
-    )
+    texts, waiting = [], [node]
+    while waiting:
+        node = waiting.pop()
+        if node.is_text_node:
+            texts.append(node.text_content or "")
+        elif node.tag == "br":
+            texts.append(line_break)
+        elif is_shown(node):
+            waiting += reversed(list(node.iter(include_text=True)))
+    return "".join(texts)
 
 
 class MarkupWriter:
@@ -91,7 +103,13 @@ class MarkupWriter:
         self._labels: set[str] = set()
         self._footnotes: dict[str, LexborNode] = {}
         self._depth = 0
+        self._contained = 0
+        """How many lists, tables and quotations the present element is in: a heading there is none of the document's."""
         self._at_space = True
+        self._held_anchors: list[str] | None = None
+        """The anchors of the heading that is being written: the table of contents repeats what is in a heading."""
+        self.longest_token = TOKEN_LENGTH
+        self.in_cell = False
 
     # --- blocks ---
 
@@ -125,6 +143,15 @@ class MarkupWriter:
         end_line()
         return "\n".join(statements)
 
+    def table_cell(self, node: LexborNode) -> str:
+        """What is in a cell of a table, where words may be broken early and formulas are set to fit."""
+        before = self.longest_token, self.in_cell
+        self.longest_token, self.in_cell = TOKEN_LENGTH_IN_CELL, True
+        try:
+            return self.blocks(node).removesuffix(";parbreak()")
+        finally:
+            self.longest_token, self.in_cell = before
+
     def _paragraph(self, nodes: list[LexborNode]) -> str:
         pictures = [node for node in nodes if not node.is_text_node or (node.text_content or "").strip()]
         if len(pictures) == 1 and (picture := _only_picture(pictures[0])) is not None:
@@ -134,13 +161,14 @@ class MarkupWriter:
 
     def _block(self, node: LexborNode) -> str:
         tag, attributes = node.tag, node.attributes
-        self._depth += 1
+        contains = tag in CONTAINERS
+        self._depth, self._contained = self._depth + 1, self._contained + contains
         try:
-            if self._depth > 40:
-                return f"{typst_prose(self.formulas.put_back(' '.join(visible_text(node).split())))};parbreak()"
+            if self._depth > DEEPEST:
+                return f"{self._flat(node)};parbreak()"
             written = self._anchor(node) + self._block_by_tag(tag, node)
         finally:
-            self._depth -= 1
+            self._depth, self._contained = self._depth - 1, self._contained - contains
         aligned = (
             attributes.get("align") or _declarations(node).get("text-align") or ("center" if tag == "center" else "")
         )
@@ -150,13 +178,18 @@ class MarkupWriter:
             else written
         )
 
+    def _flat(self, node: LexborNode) -> str:
+        """The text of what is nested too deeply to be laid out."""
+        return typst_prose(self.formulas.put_back(" ".join(visible_text(node, " ").split())), self.longest_token)
+
     def _block_by_tag(self, tag: str, node: LexborNode) -> str:
         if tag in HEADINGS:
             return self._heading(node, HEADINGS[tag])
         if tag in ("ul", "ol", "menu", "dir"):
             return self._list(node)
         if tag == "blockquote":
-            return _call("quote", "block: true", body=self.blocks(node))
+            body = self.blocks(node)
+            return _call("quote", "block: true", body=body) if self._depth < 8 else _call("pad", "left: 1em", body=body)
         if tag == "pre":
             return self._code_block(node)
         if tag == "textarea":
@@ -179,12 +212,14 @@ class MarkupWriter:
         return f"text(fill: {colour}, {{{blocks}}})" if colour and blocks else blocks
 
     def _heading(self, node: LexborNode, level: int) -> str:
+        self._held_anchors = []
         body = self.line(node)
+        anchors, self._held_anchors = "".join(self._held_anchors), None
         if not body:
-            return ""
-        if self._depth > 1:
-            return f"block(above: 1.2em, below: 0.7em, sticky: true, strong({{{body}}}))"
-        return self.heading(level, body, " ".join(visible_text(node).split()))
+            return anchors
+        if self._contained:
+            return f"{anchors}block(above: 1.2em, below: 0.7em, sticky: true, strong({{{body}}}))"
+        return anchors + self.heading(level, body, " ".join(visible_text(node).split()))
 
     def heading(self, level: int, body: str, text: str) -> str:
         """A heading; levels that the notebook skips are closed up, because a document outline has none."""
@@ -215,21 +250,22 @@ class MarkupWriter:
         attributes = node.attributes
         if node.tag == "ol":
             start = attributes.get("start") or ""
-            options += [f"start: {start}"] if start.isdigit() else []
+            options += [f"start: {int(start)}"] if re.fullmatch("[0-9]{1,9}", start) else []
             kind = attributes.get("type") or ""
             options += [f'numbering: "{kind}."'] if kind in ("a", "A", "i", "I") else []
         bodies = ", ".join(f"{{{item}\n}}" if item else "[]" for item in items)
         return f"align(start, {'enum' if node.tag == 'ol' else 'list'}({', '.join(options)}, {bodies}))"
 
     def _code_block(self, node: LexborNode) -> str:
-        source = self.formulas.put_back(node.text())
+        source = self.formulas.put_back(visible_text(node, "\n"))
         code = node.css_first("code")
         language = re.search(r"language-(\S+)", (code.attributes.get("class") or "") if code else "")
         try:
             lexer = get_lexer_by_name(language[1].strip("{}.").lower()) if language else None
         except ClassNotFound:
             lexer = None
-        return f"listing({{{typst_code(source.rstrip(), lexer, 92 - 4 * min(self._depth - 1, 8))}}})"
+        pictures = "".join(f";{self._picture(picture, inline=False)}" for picture in node.css("img"))
+        return f"listing({{{typst_code(source.rstrip(), lexer, 92 - 4 * min(self._depth - 1, 8))}}}){pictures}"
 
     def _embedded(self, node: LexborNode) -> str:
         source = node.attributes.get(EMBEDDED[node.tag]) or next(
@@ -260,7 +296,7 @@ class MarkupWriter:
     def _text(self, text: str) -> Iterator[str]:
         for number, part in enumerate(PLACEHOLDER.split(text)):
             if number % 2:
-                yield f"m{part}"
+                yield f"fitted(m{part})" if self.in_cell else f"m{part}"
                 self._at_space = False
                 continue
             collapsed = re.sub(r"[ \t\r\n\f]+", " ", part)
@@ -268,9 +304,16 @@ class MarkupWriter:
                 collapsed = collapsed.lstrip(" ")
             if collapsed:
                 self._at_space = collapsed.endswith(" ")
-                yield typst_prose(collapsed)
+                yield typst_prose(collapsed, self.longest_token)
 
     def _element(self, node: LexborNode) -> Iterator[str]:
+        self._depth += 1
+        try:
+            yield from self._element_by_tag(node) if self._depth <= 2 * DEEPEST else [self._flat(node)]
+        finally:
+            self._depth -= 1
+
+    def _element_by_tag(self, node: LexborNode) -> Iterator[str]:
         tag, attributes = node.tag, node.attributes
         if anchor := self._anchor(node):
             yield anchor.rstrip(";")
@@ -285,9 +328,11 @@ class MarkupWriter:
         elif tag == "svg":
             yield self._drawing(node, inline=True)
         elif tag in ("code", "tt", "kbd", "samp"):
-            if text := re.sub(r"\s", " ", self.formulas.put_back(node.text())):
+            if text := re.sub(r"\s", " ", self.formulas.put_back(visible_text(node, " "))):
                 self._at_space = False
-                yield f"code({{{typst_prose(text)}}})"
+                yield f"code({{{typst_prose(text, self.longest_token)}}})"
+            for picture in node.css("img"):
+                yield self._picture(picture, inline=True)
         elif tag == "a":
             yield from self._link_element(node)
         elif tag == "sup" and "footnote-ref" in (attributes.get("class") or ""):
@@ -332,6 +377,9 @@ class MarkupWriter:
             return
         if address.startswith("#") and len(address) > 1:
             yield f"reference({typst_string(urllib.parse.unquote(address[1:]))}, {{{pieces}}})"
+        elif len(address) > LONGEST_ADDRESS or address.lower().startswith("data:"):
+            self.warn(f"a link holds data instead of an address ({_shortened(address)}); its text is printed")
+            yield pieces
         elif address and address != "#" and not address.lower().startswith("javascript:"):
             yield _link(address, pieces)
         else:
@@ -344,14 +392,18 @@ class MarkupWriter:
         if note is None:
             yield from self._inline(node.iter(include_text=True))
             return
-        label = f'label("{self.formulas.cell} {target}")'
+        label = f"label({typst_string(f'{self.formulas.cell} {target}')})"
         if label in self._labels:
             yield f"footnote({label})"
             return
-        self._labels.add(label)
         at_space, body = self._at_space, self.blocks(note)
         self._at_space = at_space
-        yield f"[#footnote({{{body.removesuffix(';parbreak()')}}})#{label}]"
+        body = body.removesuffix(";parbreak()")
+        if self._held_anchors is None:
+            self._labels.add(label)
+            yield f"[#footnote({{{body}}})#{label}]"
+        else:
+            yield f"heading_footnote({{{body}}})"
 
     def _mathml(self, node: LexborNode) -> Iterator[str]:
         source = node.css_first("annotation[encoding='application/x-tex']")
@@ -372,7 +424,7 @@ class MarkupWriter:
             return typst_prose(described)
         try:
             picture = self.pictures.from_address(self.formulas.put_back(address), self.attachments)
-        except Exception as error:
+        except ExportError as error:
             if not self.picture_for_missing:
                 raise
             self.warn(str(error))
@@ -385,18 +437,31 @@ class MarkupWriter:
         return _picture_call(picture.file, described, _picture_size(node, picture.width), inline)
 
     def _drawing(self, node: LexborNode, inline: bool) -> str:
-        svg = node.html or ""
+        svg = (node.html or "").replace("&nbsp;", "&#160;")
         title = node.css_first("title")
         described = node.attributes.get("aria-label") or (title.text() if title else "") or "drawing"
-        picture = self.pictures.add(svg.encode(), "a drawing")
-        return _picture_call(picture.file, " ".join(described.split()), _picture_size(node, None), inline)
+        if text := foreign_text(svg):
+            self.warn(f"a drawing holds HTML, which is not drawn: {text[:200]}")
+        described = " ".join(described.split())
+        if _declarations(node).get("width", node.attributes.get("width") or "").strip() in ("0", "0px"):
+            return "none"  # it only defines what other drawings use
+        try:
+            picture = self.pictures.add(svg.encode(errors="replace"), "a drawing")
+        except ExportError as error:
+            self.warn(f"{error}; its description is printed")
+            return f"missing_picture({typst_string(described)}, none)"
+        return _picture_call(picture.file, described, _picture_size(node, None), inline)
 
     def _anchor(self, node: LexborNode) -> str:
         name = node.attributes.get("id") or (node.attributes.get("name") if node.tag == "a" else "") or ""
         if name not in self.targets or name in self._labels:
             return ""
         self._labels.add(name)
-        return f"anchor({typst_string(name)});"
+        anchor = f"anchor({typst_string(name)});"
+        if self._held_anchors is None:
+            return anchor
+        self._held_anchors.append(anchor)
+        return ""
 
 
 def css_colour(value: str) -> str:
@@ -420,6 +485,10 @@ def css_declarations(style: str) -> dict[str, str]:
     return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value}
 
 
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def _call(function: str, *options: str, body: str) -> str:
     return f"{function}({', '.join([*options, f'{{{body}}}'])})" if body else ""
 
@@ -431,10 +500,10 @@ def _link(address: str, pieces: str) -> str:
 def _picture_size(node: LexborNode, natural_width: float | None) -> str:
     """The options for the size that the HTML asks for, at most that of the page; else for the natural size."""
     given = str(_declarations(node).get("width") or node.attributes.get("width") or "").strip()
-    if (match := re.fullmatch(r"([\d.]+)\s*(px|pt|%|em)?", given)) and float(match[1]) > 0:
+    if (match := re.fullmatch(r"(\d{1,6}(?:\.\d*)?)\s*(px|pt|%|em)?", given)) and float(match[1]) > 0:
         unit = {"%": TEXT_WIDTH / 100, "pt": 1, "em": 10.5}.get(match[2] or "px", POINTS_PER_PIXEL)
         return f"width: {min(unit * float(match[1]), TEXT_WIDTH):.5g}pt"
-    height = re.fullmatch(r"([\d.]+)\s*(?:px)?", str(node.attributes.get("height") or ""))
+    height = re.fullmatch(r"(\d{1,6}(?:\.\d*)?)\s*(?:px)?", str(node.attributes.get("height") or ""))
     if height and float(height[1]) > 0:
         return f"height: {min(POINTS_PER_PIXEL * float(height[1]), 650):.5g}pt"
     return f"width: {natural_width:.5g}pt" if natural_width else "width: auto"

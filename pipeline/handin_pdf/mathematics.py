@@ -8,8 +8,8 @@ import re
 import subprocess
 from importlib.resources import files
 
-OPEN, CLOSE = "\ue000", "\ue001"
-"""Around the number of a formula in a text from which mathematics was taken out."""
+OPEN, CLOSE = "\ufdd0", "\ufdd1"
+"""Around the number of a formula in a text from which mathematics was taken out: no characters, so in no text."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
 _SEPARATOR = "%%formula%%"
 _FOUND = re.compile(
@@ -21,7 +21,7 @@ _FOUND = re.compile(
     | \\begin\{(?P<environment>[A-Za-z]+\*?)\}.*?\\end\{(?P=environment)\}
     | \\\\\[(?P<bracketed>.+?)\\\\\]
     | \\\\\((?P<parenthesised>.+?)\\\\\)
-    | \$(?P<inline> (?:\\.|(?!\n[ \t]*\n)[^$\\])+ )\$
+    | \$(?P<inline> (?:\\.|(?!\n[ \t]*\n)[^$\\`])+ )\$
     """,
     re.VERBOSE | re.DOTALL | re.MULTILINE,
 )
@@ -92,6 +92,11 @@ _RENAMED = (
 """Symbols of pandoc's Typst that Typst has renamed since."""
 
 
+def without_placeholders(text: str) -> str:
+    """A text of the notebook in which nothing can be taken for a placeholder."""
+    return text.replace(OPEN, "\ufffd").replace(CLOSE, "\ufffd")
+
+
 class Formulas:
     """The formulas of a notebook in their order, each with its TeX and whether it stands on a line of its own."""
 
@@ -116,7 +121,7 @@ class Formulas:
             source = next((body for body in bodies if body is not None), match[0])
             return self._add(source, display=inline is None and match["parenthesised"] is None)
 
-        return _FOUND.sub(placeholder, markdown)
+        return _FOUND.sub(placeholder, without_placeholders(markdown))
 
     def _add(self, source: str, display: bool) -> str:
         self.sources.append((source, display))
@@ -147,6 +152,7 @@ class Formulas:
 
     def _plain_tex(self, source: str) -> str:
         """`source` in the TeX that pandoc knows: macros expanded, what only MathJax knows left out."""
+        source = source.encode(errors="replace").decode()  # lone surrogates
         source = _DEFINITION.sub(self._define, html.unescape(source) if "&" in source else source).strip()
         for _ in range(_MOST_EXPANSIONS if self._macros else 0):
             expanded = self._expand_once(source)
@@ -215,14 +221,17 @@ def _group_around(source: str, position: int) -> tuple[int, int]:
 
 
 def _pandoc(sources: list[str]) -> list[str | None]:
+    separator = _SEPARATOR
+    while any(separator in source for source in sources):
+        separator += "%"
     blocks = []
     for source in sources:
         blocks.append({"t": "Plain", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, source]}]})
-        blocks.append({"t": "RawBlock", "c": ["typst", _SEPARATOR]})
+        blocks.append({"t": "RawBlock", "c": ["typst", separator]})
     document = json.dumps({"pandoc-api-version": [1, 23], "meta": {}, "blocks": blocks})
     command = [_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
     done = subprocess.run(command, input=document, capture_output=True, check=True, encoding="utf-8")
-    found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(_SEPARATOR)[:-1]]
+    found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(separator)[:-1]]
     return [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
 
 

@@ -23,8 +23,8 @@ def read_notebook(text: str) -> dict[str, Any]:
         ExportError: it is no notebook; the text says why.
     """
     try:
-        content = json.loads(text)
-    except ValueError as error:
+        content = json.loads(text.removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"is not JSON ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
         raise ExportError("has no `nbformat`, so it is no notebook")
@@ -66,7 +66,8 @@ def normalised(notebook: dict[str, Any]) -> dict[str, Any]:
 
 def _about(metadata: dict[str, Any]) -> dict[str, Any]:
     authors = metadata.get("authors")
-    names = [_mapping(author).get("name") for author in authors] if isinstance(authors, list) else []
+    authors = authors if isinstance(authors, list) else [authors]
+    names = [author.get("name") if isinstance(author, dict) else author for author in authors]
     info, kernel = _mapping(metadata.get("language_info")), _mapping(metadata.get("kernelspec"))
     languages = (info.get("pygments_lexer"), info.get("name"), kernel.get("language"))
     return {
@@ -107,7 +108,8 @@ def _normalised_output(output: Output) -> Output:
     if kind == "stream":
         return {"kind": kind, "name": output.get("name", "stdout"), "text": text_of(output.get("text", ""))}
     if kind == "error":
-        traceback = "\n".join(map(str, output.get("traceback") or []))
+        lines = output.get("traceback") or []
+        traceback = "\n".join(map(str, lines)) if isinstance(lines, list) else str(lines)
         return {"kind": kind, "text": traceback or f"{output.get('ename', '')}: {output.get('evalue', '')}"}
     return {"kind": kind, "data": _mapping(output.get("data")), "metadata": _mapping(output.get("metadata"))}
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
 import re
 import urllib.parse
+import warnings
+import xml.parsers.expat
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.handin_pdf.errors import ExportError
 
 TYPST_FORMATS = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp"}
+ORIENTATION = 274
+"""The EXIF tag of how a camera was held."""
+LARGEST_FILE = 100_000_000
 POINTS_PER_PIXEL = 0.75
 """A pixel of a web page is 1/96 inch."""
 
@@ -34,9 +38,11 @@ class Pictures:
 
     Args:
         folder: where the notebook lies, for pictures it names by a path.
+        refused: files that Typst has refused, with its reason.
     """
 
     folder: Path
+    refused: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, content: bytes, name: str = "the picture") -> Picture:
@@ -45,25 +51,30 @@ class Pictures:
         Raises:
             ExportError: it is no picture, or a broken one.
         """
+        content = content.removeprefix(b"\xef\xbb\xbf")
         start = content[:1000].lstrip()
         if start.startswith((b"<?xml", b"<svg", b"<!DOCTYPE svg", b"<!--")) or b"<svg" in start:
-            return Picture(self._keep(_with_namespace(content), "svg"), None)
+            return Picture(self._keep(_checked_svg(content, name), "svg", name), None)
         try:
-            with Image.open(io.BytesIO(content)) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
                 image.load()
                 width, suffix = image.width * POINTS_PER_PIXEL, TYPST_FORMATS.get(image.format or "")
                 if suffix is None or image.mode == "CMYK" or (suffix == "png" and getattr(image, "n_frames", 1) > 1):
                     converted = io.BytesIO()
                     image.convert("RGBA").save(converted, "PNG")
                     content, suffix = converted.getvalue(), "png"
+                if image.getexif().get(ORIENTATION, 1) > 4:  # lies on its side, and Typst turns it
+                    width = image.height * POINTS_PER_PIXEL
         except UnidentifiedImageError as error:
             raise ExportError(f"{name} is in no known picture format") from error
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except Exception as error:  # a decoder of a broken file may raise anything
             raise ExportError(f"{name} can't be read as a picture ({error})") from error
-        return Picture(self._keep(content, suffix), width)
+        return Picture(self._keep(content, suffix, name), width)
 
-    def _keep(self, content: bytes, suffix: str) -> str:
+    def _keep(self, content: bytes, suffix: str, name: str) -> str:
         file = f"{hashlib.sha256(content).hexdigest()[:16]}.{suffix}"
+        if file in self.refused:
+            raise ExportError(f"{name} can't be drawn ({self.refused[file]})")
         self.files[file] = content
         return file
 
@@ -79,7 +90,7 @@ class Pictures:
         if address.startswith("attachment:"):
             name = urllib.parse.unquote(address.removeprefix("attachment:"))
             contents = attachments.get(name) or attachments.get(address.removeprefix("attachment:"))
-            if not contents:
+            if not contents or not isinstance(contents, dict):
                 raise ExportError(f"the attachment '{name}' is missing from the cell")
             kind, content = next(iter(contents.items()))
             return self.add(picture_bytes(kind, content), f"the attachment '{name}'")
@@ -89,20 +100,26 @@ class Pictures:
             return None
         path = self.folder / urllib.parse.unquote(re.sub(r"[?#].*", "", address))
         try:
+            if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST_FILE):
+                raise ExportError(f"the picture '{address}' is no file of at most {LARGEST_FILE // 10**6} MB")
             content = path.read_bytes()
-        except OSError as error:
-            raise ExportError(f"the picture '{address}' can't be read ({error.strerror})") from error
+        except (OSError, ValueError) as error:
+            raise ExportError(
+                f"the picture '{address}' can't be read ({getattr(error, 'strerror', '') or error})"
+            ) from error
         return self.add(content, f"the picture '{address}'")
 
 
 def picture_bytes(kind: str, content: str | list[str]) -> bytes:
     """An output's or attachment's picture, stored in base 64; an output's SVG is stored as text."""
-    content = "".join(content)
+    if not isinstance(content, (str, list)):
+        raise ExportError(f"a picture ({kind}) is {content!r} instead of text")
+    content = "".join(map(str, content))
     if kind.startswith("image/svg") and "<" in content:
-        return content.encode()
+        return content.encode(errors="replace")
     try:
         return base64.b64decode(content)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ExportError(f"a picture ({kind}) is not in base 64 ({error})") from error
 
 
@@ -110,14 +127,33 @@ def _decoded_address(address: str) -> bytes:
     head, _, content = address.removeprefix("data:").partition(",")
     try:
         return base64.b64decode(content) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(content)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ExportError(f"the picture in a data address is not in base 64 ({error})") from error
 
 
-def _with_namespace(svg: bytes) -> bytes:
-    if b"http://www.w3.org/2000/svg" not in svg:
-        svg = svg.replace(b"<svg", b'<svg xmlns="http://www.w3.org/2000/svg"', 1)
+def _checked_svg(svg: bytes, name: str) -> bytes:
+    """The drawing with the name spaces that HTML leaves out.
+
+    Raises:
+        ExportError: it is not XML.
+    """
+    for attribute, address in (
+        (b"xmlns", b"http://www.w3.org/2000/svg"),
+        (b"xmlns:xlink", b"http://www.w3.org/1999/xlink"),
+    ):
+        if attribute + b"=" not in svg:
+            svg = svg.replace(b"<svg", b"<svg " + attribute + b'="' + address + b'"', 1)
+    try:
+        xml.parsers.expat.ParserCreate().Parse(svg, True)
+    except xml.parsers.expat.ExpatError as error:
+        raise ExportError(f"{name} is no valid SVG ({error})") from error
     return svg
+
+
+def foreign_text(svg: str) -> str:
+    """The text of the HTML inside a drawing, which Typst does not draw."""
+    inside = re.findall(r"<foreignObject\b.*?</foreignObject>", svg, re.DOTALL | re.IGNORECASE)
+    return " ".join(re.sub(r"<[^>]+>", " ", " ".join(inside)).split())
 
 
 def words_in_svg(svg: str) -> list[str]:

@@ -25,6 +25,8 @@ INSET = 8
 LONGEST_WORD = 28
 NUMBER = re.compile(r"[-+−(]?[\d,]*\.?\d+(e[-+]?\d+)?\)?( ?%)?|nan|inf|-inf|None|<NA>|NaN", re.IGNORECASE)
 _PICTURE_WIDTH = re.compile(r"picture\([^)]*width: ([\d.]+)pt")
+_LINKS = ("link(", "reference(", "footnote(")
+"""What may not be in a header that is repeated on every page: a repetition is no content of its own."""
 _TOP, _SIDES, _BOTTOM = tuple("┏┌╒╭"), "┃│║", tuple("┗└╘╰")
 
 
@@ -85,13 +87,16 @@ def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int
             side = item.attributes.get("align") or declarations.get("text-align") or ""
             cells.append(
                 Cell(
-                    number, column, high, wide, writer.blocks(item).removesuffix(";parbreak()"),
-                    " ".join(writer.formulas.put_back(visible_text(item)).split()), item.tag == "th",
+                    number, column, high, wide, writer.table_cell(item),
+                    " ".join(writer.formulas.put_back(visible_text(item, " ")).split()), item.tag == "th",
                     side if side in ("left", "right", "center") else "",
                     css_colour_light(declarations.get("background-color") or declarations.get("background") or ""),
                 )
             )  # fmt: skip
             column += wide
+    columns = max((cell.column for cell in cells), default=0) + 1
+    for cell in cells:  # a span of 100 columns means all that there are
+        cell.columns = min(cell.columns, columns - cell.column)
     heads = [all(cell.header for cell in cells if cell.row == number) for number in range(len(rows))]
     in_head = sum(head for _, head in rows)
     header_rows = in_head or next((number for number, head in enumerate(heads) if not head), 0)
@@ -125,7 +130,8 @@ def css_colour_light(value: str) -> str:
 
 def _span(item: LexborNode, name: str, most: int) -> int:
     value = (item.attributes.get(name) or "").strip()
-    return min(int(value), most) if value.isdigit() and (int(value) or name == "rowspan") else 1
+    known = re.fullmatch("[0-9]{1,6}", value) and (int(value) or name == "rowspan")
+    return min(int(value), most) if known else 1
 
 
 MOST_CELLS_MEASURED = 300
@@ -232,7 +238,8 @@ def _cells_markup(cells: list[Cell], group: list[int], header_rows: int) -> str:
         options += f", fill: {cell.fill}" if cell.fill else ""
         markup = f"strong({{{cell.markup}}})" if cell.header and cell.markup else f"{{{cell.markup}}}"
         (header if cell.row < header_rows else body).append(f"table.cell({options}, {markup if cell.markup else '[]'})")
-    head = f"table.header({', '.join(header)}), " if header else ""
+    repeat = "false" if any(link in cell for cell in header for link in _LINKS) else "true"
+    head = f"table.header(repeat: {repeat}, {', '.join(header)}), " if header else ""
     return head + "".join(f"{cell}, " for cell in body)
 
 

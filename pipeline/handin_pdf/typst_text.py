@@ -51,12 +51,16 @@ def typst_string(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
-def typst_prose(text: str) -> str:
-    """`text` as Typst expressions, with a place to break in tokens too long for a line, which adds no character."""
-    parts = []
-    for number, part in enumerate(re.split(rf"(\S{{{TOKEN_LENGTH},}})", text)):
+def typst_prose(text: str, longest: int = TOKEN_LENGTH) -> str:
+    """`text` as Typst expressions, with places to break in tokens too long for a line, which add no character.
+
+    Args:
+        longest: letters of a token that fit in any case.
+    """
+    parts, step = [], 8 if longest >= TOKEN_LENGTH else 4
+    for number, part in enumerate(re.split(rf"(\S{{{longest},}})", text)):
         if number % 2:
-            parts += [typst_string(part[start : start + 8]) for start in range(0, len(part), 8)]
+            parts += [typst_string(part[start : start + step]) for start in range(0, len(part), step)]
         elif part:
             parts.append(typst_string(part))
     return ";brk;".join(parts)
@@ -261,7 +265,7 @@ class _Style:
         """Follow an escape sequence's codes, none for one that asks for something else."""
         if codes is None:
             return
-        numbers = [int(number) if number else 0 for number in re.split("[;:]", codes)]
+        numbers = [int(number) if 0 < len(number) < 4 else 0 for number in re.split("[;:]", codes)]
         while numbers:
             number = numbers.pop(0)
             if number == 0:
