@@ -23,13 +23,13 @@ _MATH = re.compile(
 )
 
 
-def pdf_text(pdf: bytes) -> str:
+def pdf_text(pdf: bytes, margin: int = BODY_MARGIN) -> str:
     """The letters of all pages in the order of the text layer, without headers, page numbers and blanks."""
     pages = []
     for page in pypdfium2.PdfDocument(pdf):
         letters = page.get_textpage()
         width, height = page.get_size()
-        pages.append(letters.get_text_bounded(0, BODY_MARGIN, width, height - BODY_MARGIN))
+        pages.append(letters.get_text_bounded(0, margin, width, height - margin))
     return squeezed("".join(pages))
 
 
@@ -85,9 +85,9 @@ def words_of_html(html: str) -> list[str]:
     return [squeezed(word) for word in soup.get_text(" ").split()]
 
 
-def lost(notebook: nbformat.NotebookNode, pdf: bytes) -> list[tuple[int, str, str]]:
+def lost(notebook: nbformat.NotebookNode, pdf: bytes, margin: int = BODY_MARGIN) -> list[tuple[int, str, str]]:
     """The passages, or for Markdown and tables the words, that the PDF's text does not hold at all."""
-    text = pdf_text(pdf)
+    text = pdf_text(pdf, margin)
     without_hyphens = text.replace("-", "")  # PDFium takes a hyphen at a line's end for one of hyphenation
     missing, place = [], 0
     for number, kind, passage in expected_passages(notebook):
