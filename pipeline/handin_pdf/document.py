@@ -27,8 +27,9 @@ from pygments.util import ClassNotFound
 from selectolax.lexbor import LexborNode, SelectolaxError
 
 from pipeline.handin_pdf.errors import ExportError
+from pipeline.handin_pdf.html_tree import css_declarations, parse_html, visible_text
 from pipeline.handin_pdf.markdown import markdown_to_html
-from pipeline.handin_pdf.markup import MarkupWriter, css_declarations, parse_html, visible_text
+from pipeline.handin_pdf.markup import MarkupWriter
 from pipeline.handin_pdf.mathematics import Formulas, without_placeholders
 from pipeline.handin_pdf.notebook import Cell, Output, read_notebook, text_of
 from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Picture, Pictures, foreign_text, picture_bytes, words_in_svg

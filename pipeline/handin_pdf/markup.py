@@ -6,24 +6,20 @@ import re
 import urllib.parse
 from collections.abc import Callable, Iterator
 
-import tinycss2
-import tinycss2.color3
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborNode
 
 from pipeline.handin_pdf.errors import ExportError
+from pipeline.handin_pdf.html_tree import css_colour, declarations, is_shown, visible_text
 from pipeline.handin_pdf.mathematics import PLACEHOLDER, Formulas
 from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Pictures, foreign_text
 from pipeline.handin_pdf.tables import typst_table
-from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, readable_colour, typst_code, typst_prose, typst_string
+from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, typst_code, typst_prose, typst_string
 
 TEXT_WIDTH = 481
 """Points between the margins of the page."""
-UNSEEN = {"script", "style", "template", "head", "meta", "link", "title", "noscript", "param", "source", "track", "colgroup", "datalist", "-comment", "-doctype"}  # fmt: skip
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
-FOOTNOTE_APPARATUS = {"footnotes", "footnotes-sep", "footnote-backref"}
-"""What Markdown's footnotes leave in HTML besides references; Typst sets the notes at the foot of the page."""
 BLOCKS = (
     "address article aside blockquote center dd details dialog dir div dl dt fieldset figcaption figure footer form h1 h2 h3 "
     "h4 h5 h6 header hgroup hr iframe li main menu nav object ol p pre section summary table textarea ul video"
@@ -43,37 +39,6 @@ STYLED = {
 EMBEDDED = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "object": "data"}
 
 
-def parse_html(html: str) -> LexborNode:
-    """The body of an HTML fragment, repaired as a browser would."""
-    closed = re.sub(r"<a\b([^<>]*)/>", r"<a\1></a>", html)  # an anchor that its author thought closed, as in XML
-    return LexborHTMLParser(f"<body>{closed}").body
-
-
-def is_shown(node: LexborNode) -> bool:
-    attributes = node.attributes
-    return (
-        node.tag not in UNSEEN
-        and "hidden" not in attributes
-        and not FOOTNOTE_APPARATUS & set((attributes.get("class") or "").split())
-        and not re.search(r"display\s*:\s*none|visibility\s*:\s*hidden", attributes.get("style") or "")
-        and not (node.tag == "input" and attributes.get("type") not in ("checkbox", "button", "submit"))
-    )
-
-
-def visible_text(node: LexborNode, line_break: str = "") -> str:
-    """The text a reader would see."""
-    texts, waiting = [], [node]
-    while waiting:
-        node = waiting.pop()
-        if node.is_text_node:
-            texts.append(node.text_content or "")
-        elif node.tag == "br":
-            texts.append(line_break)
-        elif is_shown(node):
-            waiting += reversed(list(node.iter(include_text=True)))
-    return "".join(texts)
-
-
 class MarkupWriter:
     """Writes the HTML of a notebook's cells, one after another, as Typst.
 
@@ -82,7 +47,7 @@ class MarkupWriter:
         pictures: where the pictures go.
         targets: the fragments that links of the notebook point to.
         warn: told of everything that can't be shown.
-        placeholder_for_missing: whether a missing picture is replaced by its name.
+        describe_missing: whether a missing picture is replaced by its description.
     """
 
     def __init__(
@@ -91,13 +56,13 @@ class MarkupWriter:
         pictures: Pictures,
         targets: set[str],
         warn: Callable[[str], None],
-        placeholder_for_missing: bool = False,
+        describe_missing: bool = False,
     ) -> None:
         self.formulas, self.pictures, self.targets, self.warn = formulas, pictures, targets, warn
         self.attachments: dict = {}
         self.table_caption: tuple[str, bool] | None = None
         """The caption that the next table gets with a number, and whether it overrides the table's own."""
-        self.picture_for_missing = placeholder_for_missing
+        self.describe_missing = describe_missing
         self.headings: list[tuple[int, str]] = []
         self._open_headings: list[int] = []
         self._labels: set[str] = set()
@@ -170,7 +135,7 @@ class MarkupWriter:
         finally:
             self._depth, self._contained = self._depth - 1, self._contained - contains
         aligned = (
-            attributes.get("align") or _declarations(node).get("text-align") or ("center" if tag == "center" else "")
+            attributes.get("align") or declarations(node).get("text-align") or ("center" if tag == "center" else "")
         )
         return (
             f"align({aligned}, {{{written}}})"
@@ -353,13 +318,13 @@ class MarkupWriter:
                 yield self._styled(node, pieces)
 
     def _styled(self, node: LexborNode, pieces: str) -> str:
-        declarations = _declarations(node)
+        style = declarations(node)
         functions = [STYLED[node.tag]] if node.tag in STYLED else []
-        if declarations.get("font-weight") in ("bold", "bolder", "600", "700", "800", "900"):
+        if style.get("font-weight") in ("bold", "bolder", "600", "700", "800", "900"):
             functions.append("strong")
-        if declarations.get("font-style") == "italic":
+        if style.get("font-style") == "italic":
             functions.append("emph")
-        if "underline" in declarations.get("text-decoration", ""):
+        if "underline" in style.get("text-decoration", ""):
             functions.append("underline")
         if colour := self._colour(node):
             functions.append(f"text.with(fill: {colour})")
@@ -368,7 +333,7 @@ class MarkupWriter:
         return pieces
 
     def _colour(self, node: LexborNode) -> str:
-        return css_colour(node.attributes.get("color") or _declarations(node).get("color", ""))
+        return css_colour(node.attributes.get("color") or declarations(node).get("color", ""))
 
     def _link_element(self, node: LexborNode) -> Iterator[str]:
         address = (node.attributes.get("href") or "").strip()
@@ -425,7 +390,7 @@ class MarkupWriter:
         try:
             picture = self.pictures.from_address(self.formulas.put_back(address), self.attachments)
         except ExportError as error:
-            if not self.picture_for_missing:
+            if not self.describe_missing:
                 raise
             self.warn(str(error))
             return f"missing_picture({typst_string(described)}, none)"
@@ -443,7 +408,7 @@ class MarkupWriter:
         if text := foreign_text(svg):
             self.warn(f"a drawing holds HTML, which is not drawn: {text[:200]}")
         described = " ".join(described.split())
-        if _declarations(node).get("width", node.attributes.get("width") or "").strip() in ("0", "0px"):
+        if declarations(node).get("width", node.attributes.get("width") or "").strip() in ("0", "0px"):
             return "none"  # it only defines what other drawings use
         try:
             picture = self.pictures.add(svg.encode(errors="replace"), "a drawing")
@@ -464,27 +429,6 @@ class MarkupWriter:
         return ""
 
 
-def css_colour(value: str) -> str:
-    """A CSS colour as Typst's, dark enough to be read on white; nothing for none."""
-    colour = tinycss2.color3.parse_color(value) if value else None
-    if colour is None or isinstance(colour, str):
-        return ""
-    return f'rgb("{readable_colour(colour.red, colour.green, colour.blue)}")'
-
-
-def _declarations(node: LexborNode) -> dict[str, str]:
-    style = node.attributes.get("style")
-    if not style:
-        return {}
-    return css_declarations(style)
-
-
-def css_declarations(style: str) -> dict[str, str]:
-    """The properties of a style attribute or of a rule's body."""
-    pairs = (declaration.partition(":") for declaration in style.split(";"))
-    return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value}
-
-
 def _shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
@@ -499,7 +443,7 @@ def _link(address: str, pieces: str) -> str:
 
 def _picture_size(node: LexborNode, natural_width: float | None) -> str:
     """The options for the size that the HTML asks for, at most that of the page; else for the natural size."""
-    given = str(_declarations(node).get("width") or node.attributes.get("width") or "").strip()
+    given = str(declarations(node).get("width") or node.attributes.get("width") or "").strip()
     if (match := re.fullmatch(r"(\d{1,6}(?:\.\d*)?)\s*(px|pt|%|em)?", given)) and float(match[1]) > 0:
         unit = {"%": TEXT_WIDTH / 100, "pt": 1, "em": 10.5}.get(match[2] or "px", POINTS_PER_PIXEL)
         return f"width: {min(unit * float(match[1]), TEXT_WIDTH):.5g}pt"

@@ -128,10 +128,6 @@ class Formulas:
         self.cells.append(self.cell)
         return f"{OPEN}{len(self.sources) - 1}{CLOSE}"
 
-    def add_latex(self, source: str) -> str:
-        """A placeholder for all of `source`, which needs no dollars."""
-        return self._add(source, display=True)
-
     def put_back(self, text: str) -> str:
         """The text with the TeX of each formula in the place of its placeholder, for code."""
 

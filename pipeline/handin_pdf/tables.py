@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborNode
 
+from pipeline.handin_pdf.html_tree import css_colour_light, declarations, visible_text
 from pipeline.handin_pdf.typst_text import typst_prose, without_escapes
 
 if TYPE_CHECKING:
@@ -60,8 +61,6 @@ def typst_table(table: LexborNode, writer: MarkupWriter) -> str:
 
 def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int, str]:
     """The cells, the number of rows that head the table, and its caption as Typst."""
-    from pipeline.handin_pdf.markup import _declarations, visible_text
-
     rows, caption = [], ""
     for part in table.iter():
         if part.tag == "caption":
@@ -83,14 +82,14 @@ def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int
             high = min(_span(item, "rowspan", 65534) or len(rows), len(rows) - number)
             wide = next((step for step in range(1, wide) if (number, column + step) in occupied), wide)
             occupied |= {(number + down, column + right) for down in range(high) for right in range(wide)}
-            declarations = _declarations(item)
-            side = item.attributes.get("align") or declarations.get("text-align") or ""
+            style = declarations(item)
+            side = item.attributes.get("align") or style.get("text-align") or ""
             cells.append(
                 Cell(
                     number, column, high, wide, writer.table_cell(item),
                     " ".join(writer.formulas.put_back(visible_text(item, " ")).split()), item.tag == "th",
                     side if side in ("left", "right", "center") else "",
-                    css_colour_light(declarations.get("background-color") or declarations.get("background") or ""),
+                    css_colour_light(style.get("background-color") or style.get("background") or ""),
                 )
             )  # fmt: skip
             column += wide
@@ -115,17 +114,6 @@ def _has_row_of_index_names(cells: list[Cell]) -> bool:
     first = {cell.column for cell in cells if cell.row == 0 and cell.text}
     second = {cell.column for cell in cells if cell.row == 1 and cell.text}
     return not first & second and all(cell.rows == cell.columns == 1 for cell in cells if cell.row < 2)
-
-
-def css_colour_light(value: str) -> str:
-    """A background as Typst's colour, lightened enough for dark text on it."""
-    import tinycss2.color3
-
-    colour = tinycss2.color3.parse_color(value) if value else None
-    if colour is None or isinstance(colour, str) or colour.alpha == 0:
-        return ""
-    parts = [1 - (1 - part) * min(colour.alpha, 0.45) for part in (colour.red, colour.green, colour.blue)]
-    return 'rgb("' + "".join(f"{round(255 * part):02x}" for part in parts) + '")'
 
 
 def _span(item: LexborNode, name: str, most: int) -> int:
