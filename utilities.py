@@ -1164,6 +1164,8 @@ def silent_units(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
 
 PALETTE = "colorblind"
 """Seaborn's palette that stays readable for colour-blind readers; line styles and hatches serve grey print."""
+IMAGE_DPI = 240
+"""Resolution of the images in a figure, which otherwise consists of lines; more than 200 dots an inch in print."""
 WIDTH = 7.0
 """Width of a figure in inches: that of a printed page between its margins."""
 
@@ -1184,7 +1186,8 @@ def _figure_class() -> type:
             from IPython.core.pylabtools import print_figure
 
             with matplotlib.rc_context({"svg.hashsalt": "figure"}):  # the ids in the file, random by default
-                svg = print_figure(self, fmt="svg", metadata={"Date": None, "Title": self.caption or None})
+                title = self.caption or None
+                svg = print_figure(self, fmt="svg", dpi=IMAGE_DPI, metadata={"Date": None, "Title": title})
             return (
                 {"image/svg+xml": svg, "text/plain": repr(self)},
                 {"caption": self.caption, "alt": self.description},

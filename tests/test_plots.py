@@ -1,3 +1,6 @@
+import base64
+import io
+import re
 import subprocess
 import sys
 
@@ -6,6 +9,7 @@ import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
+from PIL import Image
 
 import utilities
 
@@ -53,6 +57,15 @@ def test_a_figure_is_shown_as_vectors_with_its_caption_and_description(name):
 def test_a_figure_is_drawn_with_the_same_bytes_every_time():
     drawings = {DisplayFormatter().format(utilities.plot_activations())[0]["image/svg+xml"] for _ in range(2)}
     assert len(drawings) == 1
+
+
+def test_images_in_a_figure_have_at_least_200_dots_an_inch():
+    svg = DisplayFormatter().format(utilities.plot_samples(IMAGES, LABELS, CLASSES, per_class=2))[0]["image/svg+xml"]
+    images = re.findall(r'xlink:href="data:image/png;base64,([^"]+)"[^>]* width="([\d.]+)"', svg)
+    assert len(images) == 20
+    for content, points in images:
+        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
+            assert image.width / (float(points) / 72) >= 200
 
 
 def test_descriptions_tell_the_figures_of_the_data():
