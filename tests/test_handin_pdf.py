@@ -550,8 +550,22 @@ def test_the_notebook_is_attached_as_it_is(tmp_path):
     pdf, _ = HandinPDFExporter().from_filename(str(path))
     assert dict(pypdf.PdfReader(io.BytesIO(pdf)).attachments) == {"own.ipynb": [path.read_bytes()]}
     assert root_of(pdf)["/AF"][0]["/AFRelationship"] == "/Source"
+    assert typeset_file(path) == (pdf, [])
     without, _ = HandinPDFExporter(attach_notebook=False).from_filename(str(path))
     assert not pypdf.PdfReader(io.BytesIO(without)).attachments
+
+
+def test_what_a_preprocessor_made_of_the_notebook_is_printed_and_attached():
+    def execute(notebook, resources):
+        notebook.cells[0].outputs = [stream("executed")]
+        return notebook, resources
+
+    exporter = HandinPDFExporter()
+    exporter.register_preprocessor(execute, enabled=True)
+    pdf, _ = exporter.from_notebook_node(new_notebook(cells=[code("1")]))
+    assert lossless.pdf_text(pdf).endswith("[1]1executed")
+    (attached,) = dict(pypdf.PdfReader(io.BytesIO(pdf)).attachments)["Notebook.ipynb"]
+    assert b"executed" in attached
 
 
 def test_the_same_notebook_gives_the_same_bytes(monkeypatch):

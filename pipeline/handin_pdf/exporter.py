@@ -83,6 +83,8 @@ class HandinPDFExporter(TemplateExporter):
             raise ConversionException(f"{_file_name(resources)} is not UTF-8, so it is no notebook") from error
         except ExportError as error:
             raise ConversionException(f"{_file_name(resources)} {error}") from error
+        except (AttributeError, KeyError, TypeError, RecursionError) as error:
+            raise ConversionException(f"{_file_name(resources)} is no valid notebook ({error})") from error
         resources["notebook_source"] = text.encode()
         return self.from_notebook_node(notebook, resources=resources, **options)
 
@@ -94,21 +96,33 @@ class HandinPDFExporter(TemplateExporter):
         """
         resources = self._init_resources(resources)
         file = _file_name(resources)
-        source = resources.pop("notebook_source", None) or nbformat.writes(nb).encode()
+        source = resources.pop("notebook_source", None) or nbformat.writes(nb).encode(errors="replace")
         try:
-            with warnings.catch_warnings(action="ignore", category=MissingIDFieldWarning):
-                nb, resources = self._preprocess(copy.deepcopy(nb), resources)
-        except nbformat.ValidationError as error:  # Jupyter opens it all the same
-            self.log.warning("%s is not a valid notebook (%s): no preprocessor is run", file, error.message)
-        try:
+            nb, source, resources = self._preprocessed(nb, source, resources, file)
             folder = Path(resources["metadata"]["path"] or ".")
             pdf, shortcomings = typeset(normalised(nb), source, file, folder, self.settings, self.template)
         except ExportError as error:
             raise ConversionException(str(error) if str(error).startswith(file) else f"{file} {error}") from error
+        except RecursionError as error:
+            raise ConversionException(f"{file} is nested too deeply") from error
         resources["output_extension"], resources["warnings"] = ".pdf", shortcomings
         for warning in shortcomings:
             self.log.warning("%s, %s", file, warning)
         return pdf, resources
+
+    def _preprocessed(
+        self, nb: NotebookNode, source: bytes, resources: dict, file: str
+    ) -> tuple[NotebookNode, bytes, dict]:
+        """The notebook and its file as nbconvert's preprocessors leave them: as they were, if none is asked for."""
+        try:
+            with warnings.catch_warnings(action="ignore", category=MissingIDFieldWarning):
+                preprocessed, resources = self._preprocess(copy.deepcopy(nb), resources)
+        except nbformat.ValidationError as error:  # Jupyter opens it all the same
+            self.log.warning("%s is not a valid notebook (%s): no preprocessor is run", file, error.message)
+            return nb, source, resources
+        if normalised(preprocessed) == normalised(nb):
+            return nb, source, resources
+        return preprocessed, nbformat.writes(preprocessed).encode(errors="replace"), resources
 
 
 def _file_name(resources: dict) -> str:
