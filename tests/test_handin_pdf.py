@@ -2,6 +2,7 @@
 
 import base64
 import io
+import itertools
 import json
 import platform
 import re
@@ -26,6 +27,7 @@ from pipeline.errors import UserError
 from pipeline.handin_pdf.document import typeset_file
 from pipeline.handin_pdf.exporter import HandinPDFExporter
 from pipeline.handin_pdf.pictures import Pictures
+from pipeline.handin_pdf.typst_text import line_pieces
 from pipeline.make_pdf import make_pdf
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="30" height="10"/>{}</svg>'
@@ -457,6 +459,39 @@ def test_a_wrapped_line_shows_a_mark_that_is_no_text():
     assert "".join("".join(code_lines).split()) == "".join(LONG_LINE.split())
     red_marks = [item for item in page.get_objects() if item.type == pypdfium2.raw.FPDF_PAGEOBJ_PATH]
     assert len(red_marks) >= len(code_lines) - 1
+
+
+@pytest.mark.parametrize(
+    ("line", "columns", "pieces"),
+    [
+        ("short", 10, ["short"]),
+        ("one two three four", 10, ["one two ", "three ", "four"]),
+        ("call(first,second)", 12, ["call(first,", "second)"]),
+        ("x" * 25, 10, ["x" * 10, "x" * 8, "x" * 7]),
+        ("aaaaaaaaa-bbbb", 10, ["a" * 9, "-bbbb"]),  # some viewers drop a hyphen at the end of a line
+        ("日本語日本語", 4, ["日本", "語", "日", "本", "語"]),
+    ],
+)
+def test_lines_are_cut_after_blanks_or_signs(line, columns, pieces):
+    cuts = [0, *line_pieces(line, columns), len(line)]
+    assert [line[start:end] for start, end in itertools.pairwise(cuts)] == pieces
+
+
+def test_tabs_in_code_are_kept_as_blanks():
+    _, pdf, _ = export([code("if x:\n\ty = 1")])
+    assert "if x:\n    y = 1\n" in pypdf.PdfReader(io.BytesIO(pdf)).pages[0].extract_text()
+
+
+def test_spans_of_cells_are_kept():
+    _, pdf, _ = export(FIXTURES["HTML table with spans"].cells)
+    page = pypdfium2.PdfDocument(pdf)[0].get_textpage()
+    places = {}
+    for text in ("wide", "tall", "one", "two"):
+        index, _ = page.search(text).get_next()
+        places[text] = page.get_charbox(index)
+    assert places["one"][0] == pytest.approx(places["two"][0], abs=0.5)  # below each other
+    assert places["tall"][1] == pytest.approx(places["one"][1], abs=3)
+    assert places["tall"][0] < places["wide"][0] < places["one"][0]  # centred over both columns
 
 
 def test_short_lines_are_copied_as_they_are():
