@@ -49,6 +49,8 @@ def main() -> None:
     )
     parser.add_argument("--no-attachment", action="store_true", help="do not attach the notebook to the PDF")
     arguments = parser.parse_args()
+    if arguments.max_output_lines < 0:
+        parser.error(f"--max-output-lines is {arguments.max_output_lines}, expected 0 or more")
     settings = Settings(
         attach_notebook=not arguments.no_attachment,
         max_output_lines=arguments.max_output_lines,

@@ -623,6 +623,13 @@ def test_long_outputs_are_shortened_only_when_asked():
     assert "990morelinesleftout" in text
 
 
+def test_the_command_refuses_a_negative_number_of_lines():
+    command = [sys.executable, "-m", "pipeline.make_pdf", "x.ipynb", "--max-output-lines", "-1"]
+    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "--max-output-lines is -1, expected 0 or more" in done.stderr
+
+
 FAULTS = {
     "a missing picture": ([markdown("# T"), markdown("![x](no/such.png)")], r"cell 2: the picture 'no/such\.png' can't be read"),
     "a missing attachment": ([markdown("![x](attachment:a.png)")], "cell 1: the attachment 'a.png' is missing"),
