@@ -47,7 +47,7 @@ _DIALECT = tuple(
         (r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])", ""),
         (r"\\color\s*\{[^{}]*\}", ""),
         (rf"\\(?:textcolor|href)\s*\{{[^{{}}]*\}}\s*{_BODY}", r"{\1}"),
-        (rf"\\(?:smash|mathinner|vcenter|hphantom)\s*{_BODY}", r"{\1}"),
+        (rf"\\(?:smash|mathinner|vcenter)\s*{_BODY}", r"{\1}"),
         (r"\\(?:hskip|kern|vskip|mkern|mskip)\s*-?[\d.]+\s*(?:em|ex|pt|mu|cm|mm|in|px)", r"\\, "),
         # Other names for the same.
         (rf"\\tag\*?\s*{_BODY}", r"\\qquad \\text{(\1)}"),
@@ -62,6 +62,7 @@ _DIALECT = tuple(
         (rf"\\mathop\s*\{{?\{{\\math\w+\s*{_BODY}\}}\}}?", r"\\operatorname{\1}"),
         (r"\\(?:bm|pmb)(?![A-Za-z])", r"\\boldsymbol"),
         (r"\\(?:mathds|mathbbm)(?![A-Za-z])", r"\\mathbb"),
+        (r"\\hphantom(?![A-Za-z])", r"\\phantom"),
         (r"\\cfrac(?![A-Za-z])", r"\\frac"),
         (r"\\thinspace(?![A-Za-z])", r"\\,"),
         (r"\\(?:thickspace|space)(?![A-Za-z])", r"\\;"),
