@@ -628,10 +628,13 @@ def start(seed: int) -> None:
     """
     _require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
     _import_keras().utils.set_random_seed(seed)
-    if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
         import matplotlib_inline.backend_inline
 
         matplotlib_inline.backend_inline.set_matplotlib_formats("svg", metadata={"Date": None})
+        own = _figure_class()  # a formatter for all figures, as above, goes before what a figure says of itself
+        shell.display_formatter.formatters["image/svg+xml"].for_type(own, own.svg)
 
 
 def _require_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> None:
@@ -1182,14 +1185,16 @@ def _figure_class() -> type:
         caption = ""
         description = ""
 
-        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
+        def svg(self) -> str:
             from IPython.core.pylabtools import print_figure
 
             with matplotlib.rc_context({"svg.hashsalt": "figure"}):  # the ids in the file, random by default
                 title = self.caption or None
-                svg = print_figure(self, fmt="svg", dpi=IMAGE_DPI, metadata={"Date": None, "Title": title})
+                return print_figure(self, fmt="svg", dpi=IMAGE_DPI, metadata={"Date": None, "Title": title})
+
+        def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict, dict]:
             return (
-                {"image/svg+xml": svg, "text/plain": repr(self)},
+                {"image/svg+xml": self.svg(), "text/plain": repr(self)},
                 {"caption": self.caption, "alt": self.description},
             )
 

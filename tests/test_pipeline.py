@@ -10,6 +10,7 @@ import nbformat
 import numpy as np
 import pypdf
 import pytest
+from test_plots import images_in_svg
 
 import utilities
 from pipeline import run_notebook, submission
@@ -78,7 +79,13 @@ def test_every_figure_and_table_has_a_caption_and_every_figure_a_description(smo
     drawings = [output for output in outputs if "image/svg+xml" in output.get("data", {})]
     tables = [output for output in outputs if "<table" in output.get("data", {}).get("text/html", "")]
     assert all(output.metadata["caption"] and len(output.metadata["alt"]) > 80 for output in drawings)
+    assert all(
+        f"<dc:title>{output.metadata['caption']}</dc:title>" in output.data["image/svg+xml"] for output in drawings
+    )
     assert all("<caption>" in output.data["text/html"] for output in tables)
+    raster = [image for output in drawings for image in images_in_svg(output.data["image/svg+xml"])]
+    assert len(raster) >= 100
+    assert all(pixels / (points / 72) >= 200 for pixels, points in raster)
     text = lossless.pdf_text((OUTPUT / f"{name}.pdf").read_bytes())
     assert f"Figure{len(drawings)}:" in text
     assert "Outputofcell" not in text

@@ -61,11 +61,15 @@ def test_a_figure_is_drawn_with_the_same_bytes_every_time():
 
 def test_images_in_a_figure_have_at_least_200_dots_an_inch():
     svg = DisplayFormatter().format(utilities.plot_samples(IMAGES, LABELS, CLASSES, per_class=2))[0]["image/svg+xml"]
-    images = re.findall(r'xlink:href="data:image/png;base64,([^"]+)"[^>]* width="([\d.]+)"', svg)
+    images = images_in_svg(svg)
     assert len(images) == 20
-    for content, points in images:
-        with Image.open(io.BytesIO(base64.b64decode(content))) as image:
-            assert image.width / (float(points) / 72) >= 200
+    assert all(pixels / (points / 72) >= 200 for pixels, points in images)
+
+
+def images_in_svg(svg):
+    """The width of each image in a drawing, in pixels and in points."""
+    images = re.findall(r'xlink:href="data:image/png;base64,([^"]+)"[^>]* width="([\d.]+)"', svg)
+    return [(Image.open(io.BytesIO(base64.b64decode(content))).width, float(points)) for content, points in images]
 
 
 def test_descriptions_tell_the_figures_of_the_data():
