@@ -614,6 +614,12 @@ def test_the_same_notebook_gives_the_same_bytes(monkeypatch):
     assert pypdf.PdfReader(io.BytesIO(dated)).metadata["/CreationDate"].startswith("D:20231114")
 
 
+def test_a_date_that_is_none_is_named(monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "today")
+    with pytest.raises(ConversionException, match="SOURCE_DATE_EPOCH is 'today', expected seconds since 1970"):
+        export([markdown("x")])
+
+
 def test_long_outputs_are_shortened_only_when_asked():
     cell = code("1", stream("\n".join(f"line {number}" for number in range(1000))))
     assert "line999" in lossless.pdf_text(export([cell])[1])

@@ -55,7 +55,6 @@ _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTA
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
 _UNDISPLAYED = re.compile(r"(?:the text `|the codepoint `?)\"(.+?)\"", re.DOTALL)
 _ALONE = re.compile(r"\$\s*\\displaystyle\b([^$]+)\$", re.DOTALL)
-_OBJECT = re.compile(r"^<.*>$", re.DOTALL)
 FIRST_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
 """The PDF's date where nothing says when the notebook was run: never the present, so that the same notebook gives the
 same bytes."""
@@ -294,11 +293,8 @@ class Document:
     def _as_table(self, output: Output, cell: Cell) -> str:
         """HTML with a table or a picture in it. The only table of an output gets a number and a caption."""
         body = self._parsed_html(output)
-        plain = text_of(output["data"].get("text/plain", "")).strip()
-        if (
-            body is None
-            or body.css_first("table,img" if plain and not _OBJECT.match(plain) else "table,img,svg") is None
-        ):
+        wanted = "table,img,svg" if _tells_nothing(text_of(output["data"].get("text/plain", ""))) else "table,img"
+        if body is None or body.css_first(wanted) is None:
             return ""
         _apply_stylesheets(body)
         self.writer.attachments = {}
@@ -328,8 +324,7 @@ class Document:
 
     def _as_html(self, output: Output, cell: Cell) -> str:
         """Other HTML, unless a plain text says the same without a browser's help."""
-        plain = text_of(output["data"].get("text/plain", "")).strip()
-        if plain and not _OBJECT.match(plain):
+        if not _tells_nothing(text_of(output["data"].get("text/plain", ""))):
             return ""
         body = self._parsed_html(output)
         return self.writer.document(body) if body is not None else ""
@@ -339,13 +334,13 @@ class Document:
         data = output["data"]
         plain = text_of(data.get("text/plain", ""))
         for kind in ("application/json", "application/geo+json"):
-            if kind in data and (not plain or _OBJECT.match(plain.strip())):
+            if kind in data and _tells_nothing(plain):
                 return self._text(json.dumps(data[kind], indent=2, ensure_ascii=False))
         if not plain.strip():
             others = [kind for kind in data if kind.startswith("text/") and kind not in ("text/html", "text/plain")]
             return self._text(text_of(data[others[0]])) if others else ""
         others = ", ".join(sorted(set(data) - {"text/plain", *PICTURES}))
-        if others and _OBJECT.match(plain.strip()):
+        if others and _tells_nothing(plain):
             self.warn(f"an output is interactive ({others}); its plain text is printed")
         before, cells, after = drawn_table(plain) if "text/html" in data else (plain, [], "")
         if not cells:
@@ -532,6 +527,11 @@ def _given(output: Output, cell: Cell, name: str, option: str) -> str:
     return str(given).strip("\"'")
 
 
+def _tells_nothing(plain: str) -> bool:
+    """Whether an output's plain text is missing, or only the name of an object."""
+    return not plain.strip() or bool(re.fullmatch(r"<.*>", plain.strip(), re.DOTALL))
+
+
 def _last_line(source: str) -> str:
     lines = [line.strip() for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
     return _shortened(lines[-1], 80) if lines else "no code"
@@ -582,12 +582,16 @@ def _apply_stylesheets(body: LexborNode) -> None:
 
 
 def _date(notebook: dict[str, Any]) -> datetime.datetime:
-    if "SOURCE_DATE_EPOCH" in os.environ:
-        return datetime.datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), datetime.UTC)
+    if epoch := os.environ.get("SOURCE_DATE_EPOCH"):
+        try:
+            return datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ExportError(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from error
     try:
-        return datetime.datetime.fromisoformat(notebook["started"]).astimezone(datetime.UTC)
+        started = datetime.datetime.fromisoformat(notebook["started"])
     except ValueError:
         return FIRST_DATE
+    return started.astimezone(datetime.UTC) if started.tzinfo else started.replace(tzinfo=datetime.UTC)
 
 
 def _font_folders() -> list[str]:

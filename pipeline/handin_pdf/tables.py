@@ -24,6 +24,8 @@ SURE_TO_FIT, SURE_NOT_TO_FIT = 0.8, 1.6
 """Shares of the page's width by estimate. Between them Typst measures whether the columns fit as wide as they would be."""
 INSET = 8
 LONGEST_WORD = 28
+MOST_CELLS_MEASURED = 300
+"""A table of more cells, or one with pictures, is not measured before it is set, which would take several times as long."""
 NUMBER = re.compile(r"[-+−(]?[\d,]*\.?\d+(e[-+]?\d+)?\)?( ?%)?|nan|inf|-inf|None|<NA>|NaN", re.IGNORECASE)
 _PICTURE_WIDTH = re.compile(r"picture\([^)]*width: ([\d.]+)pt")
 _LINKS = ("link(", "reference(", "footnote(")
@@ -120,10 +122,6 @@ def _span(item: LexborNode, name: str, most: int) -> int:
     value = (item.attributes.get(name) or "").strip()
     known = re.fullmatch("[0-9]{1,6}", value) and (int(value) or name == "rowspan")
     return min(int(value), most) if known else 1
-
-
-MOST_CELLS_MEASURED = 300
-"""A table of more cells, or one with pictures, is not measured before it is set, which would take several times as long."""
 
 
 def write_table(cells: list[Cell], header_rows: int, caption: str | None = None) -> str:

@@ -154,23 +154,20 @@ def typst_code(source: str, lexer: Lexer | None, columns: int) -> str:
     """
     source = source.expandtabs(TAB)
     spans = [("", source)] if lexer is None else _merged(map(_token_style, _tokens(source, lexer)))
-    chunks, lines, blanks = [], [], 0
+    chunks: list[list[str]] = [[]]
+    after_blank = False
     for line in _lines(spans):
-        if any(text.strip() for _, text in line):
-            if blanks and lines:
-                chunks.append((lines, blanks))
-                lines = []
-            blanks = 0
-            lines += _typst_line(line, columns)
-        else:
-            blanks += 1
-    chunks.append((lines, blanks))
-    code, before = [], 0
-    for lines, _ in chunks:
-        together = "false" if len(lines) <= LINES_KEPT_TOGETHER else "true"
-        code.append(f"chunk({before}, {together}, {{{';br;'.join(lines)}}})")
-        before = 1
-    return ";".join(code)
+        if not any(text.strip() for _, text in line):
+            after_blank = True
+            continue
+        if after_blank and chunks[-1]:
+            chunks.append([])
+        after_blank = False
+        chunks[-1] += _typst_line(line, columns)
+    return ";".join(
+        f"chunk({'false' if number else 'true'}, {'true' if len(lines) > LINES_KEPT_TOGETHER else 'false'}, {{{';br;'.join(lines)}}})"
+        for number, lines in enumerate(chunks)
+    )
 
 
 def _tokens(source: str, lexer: Lexer) -> Iterator:
