@@ -1349,11 +1349,8 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
     )
     return _described(
         figure,
-        "Confusion matrices: a row for each true class, a column for each predicted one; the darker a mistake, the larger "
-        "its share of the true class"
-        if len(matrices) > 1
-        else "Confusion matrix: a row for each true class, a column for each predicted one; the darker a mistake, the larger its "
-        "share of the true class",
+        f"Confusion {'matrices' if len(matrices) > 1 else 'matrix'}: a row for each true class, a column for each predicted "
+        "one; the darker a mistake, the larger its share of the true class",
         f"Heat maps of {len(names)} by {len(names)} classes: {in_words}.",
     )
 

@@ -10,19 +10,13 @@ class UserError(Exception):
     """Something the user can mend. The text says what was wrong, what was expected and what to do."""
 
 
-def run_command(command: Callable[[], None]) -> None:
-    """Run a command's main function; print errors meant for the user as sentences."""
+def run_command(command: Callable[[], None], *expected: type[Exception]) -> None:
+    """Run a command's main function; print errors meant for the user, those of the types `expected` too, as sentences."""
     try:
         command()
-    except (UserError, OSError) as error:  # a full disk, a folder without rights: the message names the file
+    except (UserError, OSError, *expected) as error:  # a full disk, a folder without rights: the message names the file
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(130)
-    except Exception as error:
-        utilities = sys.modules.get("utilities")  # loads NumPy and pandas, which not every command needs
-        if utilities is None or not isinstance(error, (utilities.DataError, utilities.SubmissionError)):
-            raise
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)

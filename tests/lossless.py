@@ -60,11 +60,8 @@ def expected_passages(notebook: nbformat.NotebookNode) -> list[tuple[int, str, s
             continue
         if not tags & {"hide-input", "remove-input", "hide_input", "remove_input"}:
             passages.append((number, cell.cell_type, cell.source))
-        for output in (
-            cell.get("outputs", [])
-            if not tags & {"hide-output", "remove-output", "hide_output", "remove_output"}
-            else []
-        ):
+        hidden = tags & {"hide-output", "remove-output", "hide_output", "remove_output"}
+        for output in [] if hidden else cell.get("outputs", []):
             if output.output_type == "stream":
                 passages.append((number, "stream", shown_by_a_terminal(output.text)))
             elif output.output_type == "error":

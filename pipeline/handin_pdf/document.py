@@ -27,14 +27,14 @@ from pygments.util import ClassNotFound
 from selectolax.lexbor import LexborNode, SelectolaxError
 
 from pipeline.handin_pdf.errors import ExportError
-from pipeline.handin_pdf.html_tree import css_declarations, parse_html, visible_text
+from pipeline.handin_pdf.html_tree import css_rules, not_blank, parse_html, visible_text
 from pipeline.handin_pdf.markdown import markdown_to_html
 from pipeline.handin_pdf.markup import MarkupWriter
 from pipeline.handin_pdf.mathematics import Formulas, without_placeholders
 from pipeline.handin_pdf.notebook import Cell, Output, read_notebook, text_of
 from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Picture, Pictures, foreign_text, picture_bytes, words_in_svg
 from pipeline.handin_pdf.tables import drawn_table, write_table
-from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, typst_code, typst_output, typst_prose, typst_string
+from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, shortened, typst_code, typst_output, typst_prose, typst_string
 
 TEMPLATES_FOLDER = Path(__file__).resolve().parent / "templates"
 STANDARDS = ["ua-1", "a-3a"]
@@ -45,6 +45,7 @@ LINES_KEPT_WITH_OUTPUT = 12
 LANGUAGE = re.compile("([A-Za-z]{2,3})(?:[-_].*)?")
 UNBREAKABLE = re.compile(r'mat\(|"[^"]{40,}"')
 MOST_REPAIRS = 500
+LONGEST_DESCRIPTION = 1500
 WITHOUT_INPUT = {"hide-input", "hide_input", "remove-input", "remove_input"}
 WITHOUT_OUTPUT = {"hide-output", "hide_output", "remove-output", "remove_output"}
 WITHOUT_BOTH = {"hide-cell", "hide_cell", "remove-cell", "remove_cell"}
@@ -157,25 +158,19 @@ class Document:
         self.cell_number, self.section = 0, ""
         self.title = ""
         bodies = dict(self._markdown_bodies())
-        targets = {
-            address[1:]
-            for body in bodies.values()
-            for link in body.css("a[href^='#']")
-            if (address := link.attributes.get("href") or "") and len(address) > 1
-        }
+        targets = {link.attributes["href"][1:] for body in bodies.values() for link in body.css("a[href^='#']")}
         self.writer = MarkupWriter(
             self.formulas,
             self.pictures,
-            {*targets, *map(urllib.parse.unquote, targets)},
+            {*targets, *map(urllib.parse.unquote, targets)} - {""},
             self.warn,
             settings.missing_pictures == "describe",
         )
-        title = self._take_title(bodies)
+        self.title_markup = self._take_title(bodies)
         self.cells = []
         for number, cell in enumerate(notebook["cells"]):
             with self._in_cell(number):
                 self.cells.append(self._cell(cell, bodies.get(number)))
-        self.title_markup = title
 
     def warn(self, text: str) -> None:
         self.warnings.append(f"cell {self.cell_number + 1}: {text}")
@@ -200,29 +195,13 @@ class Document:
     def _take_title(self, bodies: dict[int, LexborNode]) -> str:
         """Typst's markup for the title: the notebook's first heading if it begins with one, which then is not printed
         a second time; else what its metadata or its name say."""
-        heading, first = None, None
-        for number, body in bodies.items():
-            heading = body.css_first("h1")
-            if heading is not None:
-                first = number
-                break
-        if heading is not None and visible_text(heading).strip():
-            self.title = self.formulas.put_back(" ".join(visible_text(heading).split()))
-            before = [cell for cell in self.notebook["cells"][:first] if cell["source"].strip()]
-            begins = next(
-                (
-                    node
-                    for node in bodies[first].iter(include_text=True)
-                    if not node.is_text_node or (node.text_content or "").strip()
-                ),
-                None,
-            )
-            if (
-                not before
-                and begins is not None
-                and begins.mem_id == heading.mem_id
-                and heading.css_first("img,a,br") is None
-            ):
+        headings = ((number, body.css_first("h1")) for number, body in bodies.items())
+        first, heading = next(((number, heading) for number, heading in headings if heading is not None), (0, None))
+        if heading is not None and (text := " ".join(visible_text(heading).split())):
+            self.title = self.formulas.put_back(text)
+            empty_before = not any(cell["source"].strip() for cell in self.notebook["cells"][:first])
+            begins = next(not_blank(bodies[first].iter(include_text=True)))
+            if empty_before and begins.mem_id == heading.mem_id and heading.css_first("img,a,br") is None:
                 markup = self.writer.line(heading)
                 heading.remove()
                 return markup
@@ -381,7 +360,7 @@ class Document:
             else picture.width
         )
         width_option = f"{width:.5g}pt" if width else "auto"
-        return f"figure_output({typst_string(picture.file)}, {typst_string(_shortened(description))}, {width_option}, {{{shown}}})"
+        return f"figure_output({typst_string(picture.file)}, {typst_string(shortened(description, LONGEST_DESCRIPTION))}, {width_option}, {{{shown}}})"
 
     # --- the whole ---
 
@@ -475,7 +454,7 @@ class Document:
     def _warn_of_formula(self, number: int, reason: str) -> None:
         source = " ".join(self.formulas.sources[number][0].split())
         self.warnings.append(
-            f"cell {self.formulas.cells[number] + 1}: the formula {_shortened(source, 80)} can't be set ({reason}); its source is printed"
+            f"cell {self.formulas.cells[number] + 1}: the formula {shortened(source, 80)} can't be set ({reason}); its source is printed"
         )
 
     def _formula_definitions(self, formulas: list[str | None]) -> str:
@@ -509,8 +488,8 @@ class Document:
 
     def _header(self) -> str:
         lines = self.notebook["handin"]
-        title = _shortened(self.title, 90)
-        return f"{title}, {_shortened(lines['Group'], 50)}" if "Group" in lines else title
+        title = shortened(self.title, 90)
+        return f"{title}, {shortened(lines['Group'], 50)}" if "Group" in lines else title
 
     def _contents_depth(self) -> int:
         """How many levels of headings the table of contents shows, none for a few headings."""
@@ -534,12 +513,7 @@ def _tells_nothing(plain: str) -> bool:
 
 def _last_line(source: str) -> str:
     lines = [line.strip() for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]
-    return _shortened(lines[-1], 80) if lines else "no code"
-
-
-def _shortened(text: str, most: int = 1500) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else text[: most - 3] + "..."
+    return shortened(lines[-1], 80) if lines else "no code"
 
 
 def _lexer(notebook: dict[str, Any]) -> Lexer | None:
@@ -569,13 +543,12 @@ def _apply_stylesheets(body: LexborNode) -> None:
     """Write the colours and weights of an output's style sheet, such as pandas' Styler makes, into the elements."""
     wanted = {"color", "background-color", "font-weight", "font-style"}
     for sheet in body.css("style"):
-        for selectors, rules in re.findall(r"([^{}]+)\{([^{}]*)\}", sheet.text()):
-            kept = {name: value for name, value in css_declarations(rules).items() if name in wanted}
-            if not kept or ":" in selectors or "@" in selectors:
+        for selectors, properties in css_rules(sheet.text()):
+            style = ";".join(f"{name}:{value}" for name, value in properties.items() if name in wanted)
+            if not style or ":" in selectors:
                 continue
-            style = ";".join(f"{name}:{value}" for name, value in kept.items())
             try:
-                for node in body.css(selectors.strip()):
+                for node in body.css(selectors):
                     node.attrs["style"] = f"{node.attributes.get('style') or ''};{style}"
             except SelectolaxError:
                 continue

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
+import tinycss2
 import tinycss2.color3
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -31,6 +34,11 @@ def is_shown(node: LexborNode) -> bool:
     )
 
 
+def not_blank(nodes: Iterable[LexborNode]) -> Iterator[LexborNode]:
+    """The nodes but for texts of blanks only."""
+    return (node for node in nodes if not node.is_text_node or (node.text_content or "").strip())
+
+
 def visible_text(node: LexborNode, line_break: str = "") -> str:
     """The text a reader would see."""
     texts, waiting = [], [node]
@@ -45,18 +53,22 @@ def visible_text(node: LexborNode, line_break: str = "") -> str:
     return "".join(texts)
 
 
-def declarations(node: LexborNode) -> dict[str, str]:
+def declarations(node: LexborNode) -> Mapping[str, str]:
     """The properties of an element's style attribute."""
-    style = node.attributes.get("style")
-    if not style:
-        return {}
-    return css_declarations(style)
+    return _css_declarations(node.attributes.get("style") or "")
 
 
-def css_declarations(style: str) -> dict[str, str]:
-    """The properties of a style attribute or of a rule's body."""
-    pairs = (declaration.partition(":") for declaration in style.split(";"))
-    return {name.strip().lower(): value.replace("!important", "").strip() for name, _, value in pairs if value}
+@lru_cache(maxsize=1024)
+def _css_declarations(style: str) -> Mapping[str, str]:
+    parts = tinycss2.parse_blocks_contents(style, skip_comments=True, skip_whitespace=True)
+    return {part.lower_name: tinycss2.serialize(part.value).strip() for part in parts if part.type == "declaration"}
+
+
+def css_rules(sheet: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """The selectors and properties of a style sheet's rules, without those for some media only."""
+    for rule in tinycss2.parse_stylesheet(sheet, skip_comments=True, skip_whitespace=True):
+        if rule.type == "qualified-rule":
+            yield tinycss2.serialize(rule.prelude).strip(), _css_declarations(tinycss2.serialize(rule.content))
 
 
 def css_colour(value: str) -> str:

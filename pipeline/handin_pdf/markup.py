@@ -11,11 +11,11 @@ from pygments.util import ClassNotFound
 from selectolax.lexbor import LexborNode
 
 from pipeline.handin_pdf.errors import ExportError
-from pipeline.handin_pdf.html_tree import css_colour, declarations, is_shown, visible_text
+from pipeline.handin_pdf.html_tree import css_colour, declarations, is_shown, not_blank, visible_text
 from pipeline.handin_pdf.mathematics import PLACEHOLDER, Formulas
 from pipeline.handin_pdf.pictures import POINTS_PER_PIXEL, Pictures, foreign_text
 from pipeline.handin_pdf.tables import typst_table
-from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, typst_code, typst_prose, typst_string
+from pipeline.handin_pdf.typst_text import TOKEN_LENGTH, shortened, typst_code, typst_prose, typst_string
 
 TEXT_WIDTH = 481
 """Points between the margins of the page."""
@@ -118,8 +118,8 @@ class MarkupWriter:
             self.longest_token, self.in_cell = before
 
     def _paragraph(self, nodes: list[LexborNode]) -> str:
-        pictures = [node for node in nodes if not node.is_text_node or (node.text_content or "").strip()]
-        if len(pictures) == 1 and (picture := _only_picture(pictures[0])) is not None:
+        shown = list(not_blank(nodes))
+        if len(shown) == 1 and (picture := _only_picture(shown[0])) is not None:
             return self._picture(picture, inline=False)
         inline = self._inline_of(nodes)
         return f"{inline};parbreak()" if inline else ""
@@ -166,7 +166,7 @@ class MarkupWriter:
         if tag in ("dt", "summary"):
             inline = self.blocks(node)
             return f"block(above: 0.8em, below: 0.5em, sticky: true, strong({{{inline}}}))" if inline else ""
-        if tag in ("dd",):
+        if tag == "dd":
             return _call("pad", "left: 1.5em", body=self.blocks(node))
         if tag == "figcaption":
             return _call("small_centred", body=self.blocks(node))
@@ -343,7 +343,7 @@ class MarkupWriter:
         if address.startswith("#") and len(address) > 1:
             yield f"reference({typst_string(urllib.parse.unquote(address[1:]))}, {{{pieces}}})"
         elif len(address) > LONGEST_ADDRESS or address.lower().startswith("data:"):
-            self.warn(f"a link holds data instead of an address ({_shortened(address)}); its text is printed")
+            self.warn(f"a link holds data instead of an address ({shortened(address, 60)}); its text is printed")
             yield pieces
         elif address and address != "#" and not address.lower().startswith("javascript:"):
             yield _link(address, pieces)
@@ -429,10 +429,6 @@ class MarkupWriter:
         return ""
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
 def _call(function: str, *options: str, body: str) -> str:
     return f"{function}({', '.join([*options, f'{{{body}}}'])})" if body else ""
 
@@ -463,11 +459,7 @@ def _only_picture(node: LexborNode) -> LexborNode | None:
     while not node.is_text_node:
         if node.tag in ("img", "svg"):
             return node
-        parts = [
-            child
-            for child in node.iter(include_text=True)
-            if not child.is_text_node or (child.text_content or "").strip()
-        ]
+        parts = list(not_blank(node.iter(include_text=True)))
         if len(parts) != 1 or node.tag == "a":
             return None
         node = parts[0]

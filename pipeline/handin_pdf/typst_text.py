@@ -43,6 +43,12 @@ def without_escapes(text: str) -> str:
     return _ESCAPE.sub("", text)
 
 
+def shortened(text: str, most: int) -> str:
+    """`text` on one line of at most so many letters."""
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def typst_string(text: str) -> str:
     """`text` as a Typst string literal: whatever it holds is printed, never interpreted. Control characters, which no
     font has, become the pictures Unicode has for them."""

@@ -1,0 +1,28 @@
+import runpy
+import sys
+
+import pytest
+
+import utilities
+
+
+@pytest.mark.parametrize(
+    ("command", "function", "error"),
+    [
+        (["pipeline.fetch_data", "mnist"], "load_mnist", utilities.DataError),
+        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", utilities.DataError),
+        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", utilities.SubmissionError),
+        (["pipeline.readme"], "output_folder", PermissionError),
+    ],
+)
+def test_a_command_that_fails_says_so_in_a_sentence(monkeypatch, capsys, command, function, error):
+    def fail(*arguments, **options):
+        raise error("what was wrong")
+
+    monkeypatch.setattr(utilities, function, fail)
+    monkeypatch.setattr(sys, "argv", command)
+    monkeypatch.delitem(sys.modules, command[0], raising=False)
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_module(command[0], run_name="__main__")
+    assert stopped.value.code == 1
+    assert capsys.readouterr().err == "error: what was wrong\n"
