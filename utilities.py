@@ -7,6 +7,7 @@ which is loaded by the first function that needs it.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import functools
 import gzip
 import hashlib
@@ -24,6 +25,7 @@ import tarfile
 import tempfile
 import time
 import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +37,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
     from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parent
@@ -764,53 +767,170 @@ def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int
     return _import_keras().optimizers.schedules.CosineDecay(learning_rate, steps)
 
 
+def one_cycle(peak: float, images: int, batch_size: int, epochs: int, warmup: float = 0.2):
+    """A learning rate that rises from zero to its peak in a straight line and falls to zero along half a cosine.
+
+    The small steps at first let a peak be several times as high as a rate that a training can start with, and with high
+    rates fewer epochs are enough.
+
+    Args:
+        warmup: the share of the training in which the rate rises.
+
+    Source: Smith and Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates, 2019.
+    """
+    steps = epochs * -(-images // batch_size)
+    rising = round(warmup * steps)
+    decay = _import_keras().optimizers.schedules.CosineDecay
+    return decay(0.0, steps - rising, warmup_target=peak, warmup_steps=rising)
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """Random changes of the training images that leave their class as it is, drawn anew for each image and epoch.
+
+    What is drawn for epoch number e is a function of (seed, e) alone. The images are changed inside TensorFlow, as part
+    of the training step: a batch is gathered pixel by pixel, so a flip and a shift cost no more than the copy itself.
+
+    Args:
+        flips: mirror each image left to right in every other epoch; half of the images begin with it. Every image is so
+            seen both ways in two epochs, where a coin would show some of them one way several times running.
+        shift: move each image by up to so many pixels in both directions, each number of pixels equally likely; what
+            comes in is background, 0.
+        erase: the share of the images in which a rectangle is filled with one random grey. It covers 2 % to
+            `erase_area` of the image and is up to 3.3 times as wide as high, or as high as wide.
+        erase_area: the largest share of an image that is erased.
+
+    Sources: alternating flips, Jordan, 94% on CIFAR-10 in 3.29 Seconds on a Single GPU, 2024; random erasing, Zhong et
+    al., Random Erasing Data Augmentation, 2020.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    flips: bool = False
+    shift: int = 0
+    erase: float = 0.0
+    erase_area: float = 0.4
+
+    def __post_init__(self):
+        _require_integer("shift", self.shift, minimum=0)
+        if not 0 <= self.erase <= 1:
+            raise ValueError(f"erase={self.erase!r}: expected a share from 0 to 1")
+        if not 0.02 <= self.erase_area <= 1:
+            raise ValueError(f"erase_area={self.erase_area!r}: expected a share from 0.02 to 1")
+
+    def draw(self, images: int, height: int, width: int, seed: int, epoch: int) -> np.ndarray:
+        """What happens to each image in an epoch.
+
+        Returns:
+            (images, 8) int32: whether it is mirrored (0 or 1); the rows and columns it moves up and to the left, plus
+            `shift`; the erased rectangle's first row, first column, height, width, and its grey.
+        """
+        random = np.random.default_rng((seed, epoch, 1))
+        drawn = np.zeros((images, 8), np.int32)
+        if self.flips:
+            begins_mirrored = np.random.default_rng((seed, 0, 2)).integers(0, 2, images)
+            drawn[:, 0] = (begins_mirrored + epoch) % 2
+        drawn[:, 1:3] = random.integers(0, 2 * self.shift + 1, (images, 2))
+        if self.erase:
+            area = random.uniform(0.02, self.erase_area, images) * height * width
+            aspect = np.exp(random.uniform(-np.log(3.3), np.log(3.3), images))
+            erased = random.random(images) < self.erase
+            for first, size, limit in ((3, np.sqrt(area * aspect), height), (4, np.sqrt(area / aspect), width)):
+                drawn[:, first + 2] = np.clip(size, 1, limit)
+                drawn[:, first] = random.integers(0, limit - drawn[:, first + 2] + 1)
+                drawn[:, first + 2] *= erased
+            drawn[:, 7] = random.integers(0, 256, images)
+        return drawn
+
+    def apply(self, images: tf.Tensor, drawn: tf.Tensor) -> tf.Tensor:
+        """The changed images: (n, height, width, channels) uint8 and, from `draw`, (n, 8) to the same shape."""
+        import tensorflow as tf
+
+        height, width, channels = images.shape[1:]
+        rows, columns = tf.range(height)[tf.newaxis], tf.range(width)[tf.newaxis]
+        mirrored, down, right, top, left, erased_height, erased_width, grey = tf.split(drawn, 8, axis=1)
+        margin = [self.shift, self.shift]
+        padded = tf.pad(images, [[0, 0], margin, margin, [0, 0]])
+        from_rows, from_columns = down + rows, right + tf.where(mirrored > 0, width - 1 - columns, columns)
+        pixels = from_rows[:, :, tf.newaxis] * (width + 2 * self.shift) + from_columns[:, tf.newaxis, :]
+        flat = tf.reshape(padded, [-1, (height + 2 * self.shift) * (width + 2 * self.shift), channels])
+        changed = tf.gather(flat, pixels, batch_dims=1)
+        if self.erase:
+            in_rows = (rows >= top) & (rows < top + erased_height)
+            in_columns = (columns >= left) & (columns < left + erased_width)
+            erased = (in_rows[:, :, tf.newaxis] & in_columns[:, tf.newaxis, :])[..., tf.newaxis]
+            changed = tf.where(erased, tf.cast(grey, tf.uint8)[:, :, tf.newaxis, tf.newaxis], changed)
+        return tf.ensure_shape(changed, images.shape)
+
+
 class EpochTrainer:
     """Trains a compiled model one epoch at a time.
 
-    The order of the images in epoch number e is a function of (seed, e) alone. Images stay as they are in memory; a
-    batch is gathered from them inside TensorFlow, which trains `STEPS_PER_EXECUTION` batches to a call.
+    The order of the images in epoch number e, and how they are augmented, are functions of (seed, e) alone. Images stay
+    as they are in memory; a batch is gathered from them inside TensorFlow, which trains `STEPS_PER_EXECUTION` batches
+    to a call.
 
     Args:
         model: a compiled Keras model.
         images: (n, height, width, channels) uint8.
         labels: (n, ...) as the model's loss expects them.
         batch_size: images to a step; the last batch of an epoch may be smaller.
-        seed: of the order of the images.
+        seed: of the order of the images and of their augmentation.
+        augmentation: changes the images of a batch; None leaves them as they are.
     """
 
-    def __init__(self, model: keras.Model, images: np.ndarray, labels: np.ndarray, batch_size: int, seed: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        images: np.ndarray,
+        labels: np.ndarray,
+        batch_size: int,
+        seed: int,
+        augmentation: Augmentation | None = None,
+    ):
         _import_keras()
         import tensorflow as tf
 
-        self.model, self.size, self.batch_size, self.seed = model, len(images), batch_size, seed
+        self.model, self.shape, self.batch_size, self.seed = model, images.shape, batch_size, seed
+        self.augmentation = augmentation
         all_images, all_labels = tf.constant(images), tf.constant(labels)
         model.optimizer.build(model.trainable_variables)
 
-        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32)])
-        def train_batches(batches):
+        @tf.function(
+            input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None, None], tf.int32)]
+        )
+        def train_batches(batches, drawn):
             for step in tf.range(tf.shape(batches)[0]):
-                model.train_step((tf.gather(all_images, batches[step]), tf.gather(all_labels, batches[step])))
+                batch = tf.gather(all_images, batches[step])
+                if augmentation is not None:
+                    batch = augmentation.apply(batch, drawn[step])
+                model.train_step((batch, tf.gather(all_labels, batches[step])))
 
         self._train_batches = train_batches
 
     def run(self, epoch: int, progress: Callable[[float], None] = lambda share: None) -> dict[str, float]:
         """Train epoch number `epoch` and return its loss and metrics; `progress` hears the share that is done."""
         self.model.reset_metrics()
-        trained = 0
+        images, trained = self.shape[0], 0
+        drawn = np.empty((images, 0), np.int32)
+        if self.augmentation is not None:
+            drawn = self.augmentation.draw(*self.shape[:3], self.seed, epoch)
         for batches in self._shuffled_batches(epoch):
-            self._train_batches(batches)
+            self._train_batches(batches, drawn[batches])
             trained += batches.size
-            progress(trained / self.size)
+            progress(trained / images)
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     def _shuffled_batches(self, epoch: int) -> Iterator[np.ndarray]:
         """Row numbers in shuffled order, int32 (steps, batch_size); the remainder as a last, smaller batch."""
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.size).astype(np.int32)
-        full = self.size // self.batch_size * self.batch_size
+        images = self.shape[0]
+        order = np.random.default_rng((self.seed, epoch)).permutation(images).astype(np.int32)
+        full = images // self.batch_size * self.batch_size
         batches = order[:full].reshape(-1, self.batch_size)
         for start in range(0, len(batches), STEPS_PER_EXECUTION):
             yield batches[start : start + STEPS_PER_EXECUTION]
-        if full < self.size:
+        if full < images:
             yield order[np.newaxis, full:]
 
 
@@ -837,10 +957,19 @@ def train(
     batch_size: int,
     seed: int,
     patience: int | None = None,
+    augmentation: Augmentation | None = None,
+    checkpoint: Path | str | None = None,
 ) -> pd.DataFrame:
     """Train a compiled model, print one line an epoch, and leave it with the weights of its best epoch.
 
     The best epoch is the one of the highest validation F1, the first of equals. How batches are drawn: `EpochTrainer`.
+    If the optimiser averages the weights (`use_ema=True`), the averages are what is validated and kept.
+
+    With a checkpoint, a training that was interrupted goes on after the last epoch it finished, and ends with the same
+    weights, bit for bit, as one that was not: the file holds the weights, the state of the optimiser and of dropout's
+    generators, the best weights and the history. The file of another training (other layers, data or settings, another
+    version of a package or of this module) is not used. A training that is complete is not repeated, until its file is
+    deleted.
 
     Args:
         model: compiled, with a metric named "f1" (`F1Score`).
@@ -848,8 +977,10 @@ def train(
         y_train, y_val: one-hot (n, classes) or class indices (n,), as the model's loss expects.
         epochs: passes over the training images, at most.
         batch_size: images to a step; the last batch of an epoch may be smaller.
-        seed: of the order of the images.
+        seed: of the order of the images and of their augmentation.
         patience: stop after so many epochs without a higher validation F1; None trains all epochs.
+        augmentation: of the training images; None leaves them as they are.
+        checkpoint: a file that is written after every epoch; None writes none.
 
     Returns:
         One row an epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with
@@ -860,22 +991,28 @@ def train(
         ArithmeticError: the training diverged.
     """
     _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
-    trainer = EpochTrainer(model, X_train, y_train, batch_size, seed)
+    trainer = EpochTrainer(model, X_train, y_train, batch_size, seed, augmentation)
     history: list[dict[str, float]] = []
     best_f1, best_epoch, best_weights = -1.0, 0, None
+    finished: list[dict[str, float]] = []
+    if checkpoint is not None:
+        settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience}
+        settings["augmentation"] = augmentation and dataclasses.asdict(augmentation)
+        identity = _training_identity(model, (X_train, y_train, X_val, y_val), settings)
+        finished, best_weights = _restore_checkpoint(Path(checkpoint), identity, model)
     for epoch in range(1, epochs + 1):
-        began = time.perf_counter()
         print(f"epoch {epoch:{len(str(epochs))}d}/{epochs} ", end="", flush=True)
-        row = trainer.run(epoch, progress=_dots())
-        validation = model.evaluate(X_val, y_val, batch_size=max(batch_size, 500), verbose=0, return_dict=True)
-        row |= {f"val_{name}": value for name, value in validation.items()}
-        row |= {"learning_rate": float(model.optimizer.learning_rate), "seconds": time.perf_counter() - began}
-        if not np.isfinite([row["loss"], row["val_loss"]]).all():
-            raise ArithmeticError(f"the loss is no finite number after epoch {epoch}: try a smaller learning rate")
+        if epoch <= len(finished):
+            print("." * 10, end="")
+            row, weights = finished[epoch - 1], best_weights
+        else:
+            row, weights = _train_epoch(trainer, epoch, X_val, y_val)
         history.append(row)
         improved = row["val_f1"] > best_f1
         if improved:
-            best_f1, best_epoch, best_weights = row["val_f1"], epoch, model.get_weights()
+            best_f1, best_epoch, best_weights = row["val_f1"], epoch, weights
+        if checkpoint is not None and epoch > len(finished):
+            _write_checkpoint(Path(checkpoint), identity, model, history, best_weights)
         print(_epoch_line(row) + (" *" if improved else ""), flush=True)
         if patience is not None and epoch - best_epoch >= patience:
             print(f"stopped: no higher validation F1 in {patience} epochs")
@@ -883,6 +1020,105 @@ def train(
     model.set_weights(best_weights)
     print(f"weights of epoch {best_epoch} restored: validation F1 {best_f1:.4f}")
     return pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+
+
+def _train_epoch(
+    trainer: EpochTrainer, epoch: int, X_val: np.ndarray, y_val: np.ndarray
+) -> tuple[dict[str, float], list[np.ndarray]]:
+    """Train and validate one epoch: its row of the history, and the weights that were validated."""
+    began, model = time.perf_counter(), trainer.model
+    row = trainer.run(epoch, progress=_dots())
+    learning_rate = float(model.optimizer.learning_rate)
+    with _averaged_weights(model):
+        batch_size = max(trainer.batch_size, 500)
+        validation = model.evaluate(X_val, y_val, batch_size=batch_size, verbose=0, return_dict=True)
+        weights = model.get_weights()
+    row |= {f"val_{name}": value for name, value in validation.items()}
+    row |= {"learning_rate": learning_rate, "seconds": time.perf_counter() - began}
+    if not np.isfinite([row["loss"], row["val_loss"]]).all():
+        raise ArithmeticError(f"the loss is no finite number after epoch {epoch}: try a smaller learning rate")
+    return row, weights
+
+
+@contextmanager
+def _averaged_weights(model: keras.Model) -> Iterator[None]:
+    """Within the block, the model has the moving average of its weights, if its optimiser keeps one."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    kept = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    yield
+    for variable, value in zip(model.trainable_variables, kept, strict=True):
+        variable.assign(value)
+
+
+def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings: Mapping[str, Any]) -> dict[str, str]:
+    """What makes a training the one it is, each part as a hash: two with the same parts end with the same weights."""
+    import keras
+    import tensorflow as tf
+
+    def hash_of(value: Any) -> str:
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+    def hash_of_arrays(arrays: Iterable[np.ndarray]) -> str:
+        return content_hash({f"{number:04d}": array for number, array in enumerate(arrays)})
+
+    return {
+        "layers": hash_of(model.get_config()),
+        "initial weights": hash_of_arrays(variable.numpy() for variable in model.variables),
+        "optimiser, loss and metrics": hash_of(model.get_compile_config()),
+        "data": hash_of_arrays(data),
+        "settings": hash_of(settings),
+        "versions": hash_of([keras.__version__, tf.__version__, np.__version__]),
+        "utilities.py": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+    }
+
+
+def _write_checkpoint(
+    path: Path,
+    identity: Mapping[str, str],
+    model: keras.Model,
+    history: list[dict[str, float]],
+    best_weights: list[np.ndarray],
+) -> None:
+    state = {
+        f"state_{number:04d}": variable.numpy()
+        for number, variable in enumerate([*model.variables, *model.optimizer.variables])
+    }
+    best = {f"best_{number:04d}": array for number, array in enumerate(best_weights)}
+    about = json.dumps({"identity": identity, "history": history})
+    with replace_when_complete(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, about=about, **state, **best)
+
+
+def _restore_checkpoint(
+    path: Path, identity: Mapping[str, str], model: keras.Model
+) -> tuple[list[dict[str, float]], list[np.ndarray] | None]:
+    """Put a model and its optimiser back into the state after the last finished epoch.
+
+    Returns:
+        The history until then and the best weights; both are empty if there is no checkpoint of this training.
+    """
+    if not path.exists():
+        return [], None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            about = json.loads(str(file["about"]))
+            state = [file[name] for name in sorted(file) if name.startswith("state_")]
+            best_weights = [file[name] for name in sorted(file) if name.startswith("best_")]
+        saved, history = about["identity"], about["history"]
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        warnings.warn(f"{_relative(path)} is damaged and not used ({error}): training starts anew", stacklevel=3)
+        return [], None
+    if saved != identity:
+        others = [name for name in identity if saved.get(name) != identity[name]]
+        print(f"{_relative(path)} is of another training and not used: its {' and '.join(others)} differ")
+        return [], None
+    for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
+        variable.assign(value)
+    print(f"going on after epoch {len(history)}, from {_relative(path)}")
+    return history, best_weights
 
 
 def _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience) -> None:
@@ -907,6 +1143,18 @@ def _epoch_line(row: Mapping[str, float]) -> str:
         f" loss {row['loss']:.4f}  F1 {row['f1']:.4f}  |  validation loss {row['val_loss']:.4f}  "
         f"F1 {row['val_f1']:.4f}  |  {row['seconds']:.0f} s"
     )
+
+
+def average_with_mirrored(model: keras.Model) -> keras.Model:
+    """A model that gives the mean of `model`'s probabilities for an image and for its mirror image, left to right.
+
+    It has `model`'s weights, no others, and takes twice as long to predict.
+    """
+    keras = _import_keras()
+    layers_alone = keras.Model(model.inputs[0], model.outputs[0])  # without the optimiser, which would be saved with it
+    images = keras.Input(model.input_shape[1:], dtype=model.inputs[0].dtype)
+    both = [layers_alone(images), layers_alone(keras.ops.flip(images, axis=2))]
+    return keras.Model(images, keras.layers.Average()(both), name=f"{model.name}_averaged")
 
 
 def predict_probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:

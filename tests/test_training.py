@@ -1,6 +1,9 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import utilities
 
@@ -137,6 +140,229 @@ def test_data_that_do_not_fit_together_are_refused(data):
         utilities.train(small_model(metrics=["accuracy"]), *data, **options)
     with pytest.raises(ValueError, match="not compiled"):
         utilities.train(keras.Sequential([keras.Input((4, 4, 1))]), *data, **options)
+
+
+AUGMENTATION = utilities.Augmentation(flips=True, shift=1, erase=0.5)
+
+
+def full_options_model():
+    """A model with all that a checkpoint must bring back: dropout, normalisation, a schedule and averaged weights."""
+    keras.utils.clear_session()  # the names of a new kernel
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1), dtype="uint8"),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.2),
+            keras.layers.Dense(3, activation="softmax"),
+        ]
+    )
+    schedule = utilities.one_cycle(0.02, images=90, batch_size=16, epochs=6)
+    optimizer = keras.optimizers.AdamW(schedule, use_ema=True, ema_momentum=0.9)
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[utilities.F1Score(num_classes=3)])
+    return model
+
+
+def train_with_checkpoint(data, path, **options):
+    model = full_options_model()
+    options = {"epochs": 6, "batch_size": 16, "seed": 1, "augmentation": AUGMENTATION} | options
+    return model, utilities.train(model, *data, checkpoint=path, **options)
+
+
+def interrupt_after(monkeypatch, epochs):
+    """Let the training be interrupted in the middle of the epoch that follows."""
+    run = utilities.EpochTrainer.run
+
+    def run_or_stop(trainer, epoch, progress):
+        if epoch > epochs:
+            trainer.model.set_weights([np.zeros_like(array) for array in trainer.model.get_weights()])
+            raise KeyboardInterrupt
+        return run(trainer, epoch, progress)
+
+    monkeypatch.setattr(utilities.EpochTrainer, "run", run_or_stop)
+
+
+@pytest.mark.parametrize("finished", [1, 3, 6])
+def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(data, tmp_path, monkeypatch, capsys, finished):
+    undisturbed, undisturbed_history = train_with_checkpoint(data, tmp_path / "undisturbed.npz")
+    undisturbed_log = capsys.readouterr().out
+    with monkeypatch.context() as context:
+        interrupt_after(context, finished)
+        if finished < 6:
+            with pytest.raises(KeyboardInterrupt):
+                train_with_checkpoint(data, tmp_path / "model.npz")
+        else:
+            train_with_checkpoint(data, tmp_path / "model.npz")
+        capsys.readouterr()
+    resumed, history = train_with_checkpoint(data, tmp_path / "model.npz")
+    for first, second in zip(undisturbed.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+    for first, second in zip(undisturbed.optimizer.variables, resumed.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(first.numpy(), second.numpy())
+    columns = [column for column in history if column != "seconds"]
+    pd.testing.assert_frame_equal(history[columns], undisturbed_history[columns], check_exact=True)
+    notice, *log = capsys.readouterr().out.splitlines()
+    assert notice == f"going on after epoch {finished}, from model.npz"
+    assert [line.rpartition("|")[0] for line in log] == [
+        line.rpartition("|")[0] for line in undisturbed_log.splitlines()
+    ]
+
+
+def test_an_interrupted_training_remembers_its_patience(data, tmp_path, monkeypatch):
+    with monkeypatch.context() as context:
+        interrupt_after(context, 1)
+        with pytest.raises(KeyboardInterrupt):
+            train_with_checkpoint(data, tmp_path / "model.npz", patience=1)
+    _, resumed = train_with_checkpoint(data, tmp_path / "model.npz", patience=1)
+    assert len(resumed) == 2  # the second epoch is no better than the first
+    _, again = train_with_checkpoint(data, tmp_path / "model.npz", patience=1)
+    pd.testing.assert_frame_equal(again, resumed, check_exact=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"seed": 2}, "settings"),
+        ({"batch_size": 8}, "settings"),
+        ({"augmentation": utilities.Augmentation(shift=1)}, "settings"),
+        ({"data": "other labels"}, "data"),
+        ({"model": "other weights"}, "initial weights"),
+    ],
+)
+def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, change, named):
+    train_with_checkpoint(data, tmp_path / "model.npz", epochs=2)
+    capsys.readouterr()
+    model, options = full_options_model(), {"epochs": 2, "batch_size": 16, "seed": 1, "augmentation": AUGMENTATION}
+    if "data" in change:
+        data = (data[0], (data[1] + 1) % 3, *data[2:])
+    elif "model" in change:
+        model.set_weights([array + 1 for array in model.get_weights()])
+    else:
+        options |= change
+    utilities.train(model, *data, checkpoint=tmp_path / "model.npz", **options)
+    notice, *log = capsys.readouterr().out.splitlines()
+    assert notice == f"model.npz is of another training and not used: its {named} differ"
+    assert len([line for line in log if line.startswith("epoch")]) == 2
+
+
+@pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped byte", "something else"])
+def test_a_damaged_checkpoint_is_reported_and_not_used(data, tmp_path, damage):
+    path = tmp_path / "model.npz"
+    first, _ = train_with_checkpoint(data, path, epochs=2)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    damaged = {"truncated": content[:2000], "empty": b"", "a flipped byte": content, "something else": b"PK\3\4 no"}
+    path.write_bytes(damaged[damage])
+    with pytest.warns(UserWarning, match=r"model.npz is damaged and not used \(.*\): training starts anew"):
+        second, _ = train_with_checkpoint(data, path, epochs=2)
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_averaged_weights_are_what_is_validated_and_kept(data):
+    model = full_options_model()
+    history = utilities.train(model, *data, epochs=1, batch_size=16, seed=1)
+    averages = [v for v in model.optimizer.variables if v.name.endswith("_average")]
+    for variable, average in zip(model.trainable_variables, averages, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), average.numpy())
+    evaluated = model.evaluate(data[2], data[3], verbose=0, return_dict=True)
+    assert evaluated["loss"] == pytest.approx(history.loc[1, "val_loss"], rel=1e-5)
+
+
+def test_averaging_does_not_change_what_is_trained(data):
+    averaged, plain = full_options_model(), full_options_model()
+    plain.optimizer.use_ema = False
+    for model in (averaged, plain):
+        utilities.EpochTrainer(model, data[0], data[1], 16, seed=1).run(1)
+        with utilities._averaged_weights(model):
+            pass
+    for first, second in zip(averaged.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def augmented_by_hand(image, drawn, shift):
+    """What one row of `Augmentation.draw` means, pixel by pixel in NumPy."""
+    mirrored, down, right, top, left, height, width, grey = drawn
+    padded = np.pad(image, ((shift, shift), (shift, shift), (0, 0)))
+    moved = padded[down : down + image.shape[0], right : right + image.shape[1]]
+    moved = (moved[:, ::-1] if mirrored else moved).copy()
+    moved[top : top + height, left : left + width] = grey
+    return moved
+
+
+@given(
+    flips=st.booleans(),
+    shift=st.integers(0, 3),
+    erase=st.sampled_from([0.0, 0.5, 1.0]),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 2)),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_augmentation_does_what_was_drawn(flips, shift, erase, shape, seed):
+    augmentation = utilities.Augmentation(flips, shift, erase)
+    images = np.random.default_rng(seed).integers(0, 256, (5, *shape)).astype(np.uint8)
+    drawn = augmentation.draw(5, *shape[:2], seed, epoch=3)
+    result = augmentation.apply(images, drawn).numpy()
+    for image, row, changed in zip(images, drawn, result, strict=True):
+        np.testing.assert_array_equal(changed, augmented_by_hand(image, row, shift))
+
+
+def test_augmentation_draws_what_it_says():
+    draw = utilities.Augmentation(flips=True, shift=2, erase=0.3, erase_area=0.25).draw
+    first, second, again = draw(20_000, 28, 28, 1, 1), draw(20_000, 28, 28, 1, 2), draw(20_000, 28, 28, 1, 1)
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first[:, 0] + second[:, 0], 1)  # one way in each of two epochs
+    assert first[:, 0].mean() == pytest.approx(0.5, abs=0.02)
+    for column in (1, 2):
+        np.testing.assert_allclose(np.bincount(first[:, column], minlength=5) / 20_000, 0.2, atol=0.02)
+    erased = first[first[:, 5] > 0]
+    assert len(erased) / 20_000 == pytest.approx(0.3, abs=0.02)
+    assert (erased[:, 5] * erased[:, 6]).max() <= 0.25 * 28 * 28
+    assert (first[:, 3] + first[:, 5]).max() == (first[:, 4] + first[:, 6]).max() == 28
+    assert not utilities.Augmentation().draw(100, 28, 28, 1, 1).any()
+
+
+def test_augmentation_changes_only_the_training_images(data):
+    plain, augmented = weights_after_training(data), weights_after_training(data, augmentation=AUGMENTATION)
+    assert any((first != second).any() for first, second in zip(plain, augmented, strict=True))
+    kept = [array.copy() for array in data]
+    weights_after_training(data, augmentation=AUGMENTATION)
+    for array, before in zip(data, kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"shift": -1}, "shift=-1: expected an integer at least 0"),
+        ({"shift": 1.5}, "shift=1.5"),
+        ({"erase": 1.1}, "erase=1.1: expected a share from 0 to 1"),
+        ({"erase_area": 0}, "erase_area=0: expected a share from 0.02 to 1"),
+    ],
+)
+def test_augmentation_refuses_what_is_out_of_range(options, words):
+    with pytest.raises(ValueError, match=words):
+        utilities.Augmentation(**options)
+
+
+def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():
+    rate = utilities.one_cycle(2.0, images=95, batch_size=10, epochs=10, warmup=0.2)
+    rates = [float(rate(step)) for step in range(101)]
+    np.testing.assert_allclose(rates[:21], np.linspace(0, 2, 21), atol=1e-6)
+    np.testing.assert_allclose(rates[20:], 1 + np.cos(np.pi * np.linspace(0, 1, 81)), atol=1e-5)
+
+
+def test_averaging_with_the_mirror_image_survives_saving(data, tmp_path):
+    model = small_model()
+    averaged = utilities.average_with_mirrored(model)
+    utilities.save_model(averaged, tmp_path / "averaged.keras")
+    mirrored = utilities.predict_probabilities(model, data[0][:, :, ::-1])
+    expected = (utilities.predict_probabilities(model, data[0]) + mirrored) / 2
+    for candidate in (averaged, utilities.load_model(tmp_path / "averaged.keras")):
+        np.testing.assert_allclose(utilities.predict_probabilities(candidate, data[0]), expected, atol=1e-6)
+    assert averaged.count_params() == model.count_params()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", None])
