@@ -53,8 +53,15 @@ lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets
 
 .PHONY: bench
-bench: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte ## how fast LeNet-5 trains, against a plain fit
-	$(RUN) benchmarks.lenet5_speed
+bench: $(ENVIRONMENT) benchmarks/packages data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all measurements, a day long; what is there is kept
+	$(RUN) benchmarks.recipes
+	$(RUN) benchmarks.speed
+	$(RUN) benchmarks.peers
+	$(RUN) benchmarks.summary
+
+benchmarks/packages: benchmarks/requirements.txt | $(ENVIRONMENT)
+	.venv/bin/uv pip install --quiet --target $@ -r $< -c requirements.txt
+	@touch $@
 
 .PHONY: readme
 readme: $(ENVIRONMENT) ## the README's results table from the metrics files

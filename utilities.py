@@ -15,6 +15,7 @@ import importlib.metadata
 import io
 import json
 import logging
+import math
 import operator
 import os
 import platform
@@ -727,6 +728,8 @@ def _f1_score_class() -> type:
 def __getattr__(name: str) -> Any:
     if name == "F1Score":
         return _f1_score_class()
+    if name == "Muon":
+        return _muon_class()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
@@ -782,6 +785,41 @@ def one_cycle(peak: float, images: int, batch_size: int, epochs: int, warmup: fl
     rising = round(warmup * steps)
     decay = _import_keras().optimizers.schedules.CosineDecay
     return decay(0.0, steps - rising, warmup_target=peak, warmup_steps=rising)
+
+
+@functools.cache
+def _muon_class() -> type:
+    """Define `Muon` when it is first asked for, like `F1Score`."""
+    keras = _import_keras()
+    import tensorflow as tf
+
+    @keras.saving.register_keras_serializable(package="utilities")
+    class Muon(keras.optimizers.Muon):
+        """Keras's Muon, which treats matrices alone, for convolutions too: a kernel is read as a matrix.
+
+        A step follows the momentum's directions, all of them by the same length: the momentum, as a matrix, is replaced
+        by the nearest orthogonal one. A kernel (height, width, channels, filters) counts as the matrix (height * width *
+        channels, filters) that multiplies the patches of an image. Biases, the parameters of normalisation, the layer
+        called `output`, and kernels that see fewer than 32 numbers are updated by Adam.
+
+        Takes the arguments of `keras.optimizers.Muon`.
+
+        Sources: Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; the size of the step, Liu
+        et al., Muon is Scalable for LLM Training, 2025.
+        """
+
+        def _should_use_adamw(self, variable):
+            is_output = "output" in variable.path.split("/")
+            return len(variable.shape) not in (2, 4) or is_output or math.prod(variable.shape[:-1]) < 32
+
+        def zeropower_via_newtonschulz5(self, x, steps):
+            return tf.reshape(super().zeropower_via_newtonschulz5(tf.reshape(x, [-1, x.shape[-1]]), steps), x.shape)
+
+        def lr_adjust(self, x):
+            return x * math.sqrt(max(math.prod(x.shape[:-1]), x.shape[-1])) * self.rms_rate
+
+    Muon.__module__, Muon.__qualname__ = __name__, "Muon"
+    return Muon
 
 
 @dataclasses.dataclass(frozen=True)
@@ -984,7 +1022,8 @@ def train(
 
     Returns:
         One row an epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with
-        the prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`.
+        the prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`. Its attribute
+        `attrs["restored_seconds"]` is the part of the seconds that came from the checkpoint.
 
     Raises:
         ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
@@ -1019,7 +1058,9 @@ def train(
             break
     model.set_weights(best_weights)
     print(f"weights of epoch {best_epoch} restored: validation F1 {best_f1:.4f}")
-    return pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+    table = pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
+    table.attrs["restored_seconds"] = sum(row["seconds"] for row in finished)
+    return table
 
 
 def _train_epoch(
@@ -1375,6 +1416,18 @@ def _layer_by_formula(layer, shape: tuple[int, ...]) -> tuple[tuple[int, ...], s
     raise ValueError(f"no formula for the layer {layer.name} of kind {kind}")
 
 
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds for one image in a model's convolutions and dense layers, counted; the rest is small beside them.
+
+    Each output number of a convolution or a dense layer takes one multiply-add for each weight of its filter or unit.
+    """
+    return sum(
+        math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
+        for layer in model.layers
+        if hasattr(layer, "kernel")
+    )
+
+
 def gradient_norms(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> pd.Series:
     """Euclidean norm of the cross-entropy's gradient with respect to each layer's kernel, first layer first.
 
@@ -1491,6 +1544,31 @@ def plot_samples(
         figure,
         "Images of each class, chosen at random, one class to a row",
         f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: {', '.join(names)}.",
+    )
+
+
+def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int, epochs: int = 4) -> Figure:
+    """The first ten images as they are, and below them as the first epochs of a training with this seed see them.
+
+    Args:
+        images: (n, height, width, channels) uint8, as given to `train`: what is drawn depends on their number.
+    """
+    columns = min(10, len(images))
+    figure, axes = _axes(1 + epochs, columns, height=0.62 * (1 + epochs))
+    rows = {"as they are": images[:columns]}
+    for epoch in range(1, epochs + 1):
+        drawn = augmentation.draw(*images.shape[:3], seed, epoch)[:columns]
+        rows[f"epoch {epoch}"] = augmentation.apply(images[:columns], drawn).numpy()
+    for row, (name, changed) in enumerate(rows.items()):
+        for axis, image in zip(axes[row], changed, strict=True):
+            axis.axis("off")
+            axis.imshow(np.squeeze(image), cmap="gray_r", interpolation="nearest", vmin=0, vmax=255)
+        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
+    return _described(
+        figure,
+        "Training images as they are and as the first epochs see them",
+        f"A grid of small images: {columns} training images in the first row, and below each of them how it is mirrored and "
+        f"moved in epochs 1 to {epochs}.",
     )
 
 
@@ -1700,9 +1778,10 @@ def save_model(model: keras.Model, path: Path | str) -> None:
 
 
 def load_model(path: Path | str) -> keras.Model:
-    """Load a model that `save_model` wrote, with `F1Score` known to Keras and nothing unpickled."""
+    """Load a model that `save_model` wrote, with `F1Score` and `Muon` known to Keras and nothing unpickled."""
     keras = _import_keras()
     _f1_score_class()
+    _muon_class()
     return keras.saving.load_model(path, safe_mode=True)
 
 
@@ -1808,6 +1887,25 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def environment() -> dict[str, dict[str, Any]]:
+    """`versions` and `hardware` that a figure was taken with; nothing that names the machine or its user."""
+    _import_keras()
+    import psutil
+    import tensorflow as tf
+
+    packages = ("keras", "numpy", "scikit-learn", "h5py")
+    versions = {name: importlib.metadata.version(name) for name in packages}
+    return {
+        "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, **versions},
+        "hardware": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        },
+    }
+
+
 def write_metrics(
     notebook: str,
     profile: str,
@@ -1825,15 +1923,12 @@ def write_metrics(
         histories: of each training, from `train`.
         data_sha256: from `content_hash`.
 
-    The file adds what a reader needs to judge the figures: duration since the kernel started, peak memory,
-    versions and hardware; nothing that names the machine or its user.
+    The file adds what a reader needs to judge the figures: duration since the kernel started, with the
+    training that came from checkpoints; peak memory; versions and hardware; nothing that names the machine or its user.
     """
-    _import_keras()
     import psutil
-    import tensorflow as tf
 
-    packages = ("keras", "numpy", "scikit-learn", "h5py")
-    versions = {name: importlib.metadata.version(name) for name in packages}
+    restored = sum(history.attrs.get("restored_seconds", 0.0) for history in histories.values())
     content = {
         "notebook": notebook,
         "profile": profile,
@@ -1849,15 +1944,9 @@ def write_metrics(
             for name, history in histories.items()
         },
         "data_sha256": data_sha256,
-        "duration_seconds": round(time.time() - psutil.Process().create_time(), 1),
+        "duration_seconds": round(time.time() - psutil.Process().create_time() + restored, 1),
         "peak_memory_gib": round(_peak_memory(), 2),
-        "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, **versions},
-        "hardware": {
-            "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
-        },
+        **environment(),
     }
     with replace_when_complete(output_folder(profile) / "metrics" / f"{notebook}.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

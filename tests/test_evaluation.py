@@ -88,7 +88,7 @@ def test_no_overfitting_is_claimed_if_the_training_loss_rises_too():
 @pytest.mark.parametrize(
     ("notebook", "name", "total", "trainable", "by_layer"),
     [
-        ("part1_mnist", "model", 61_706, 61_706, [156, 2_416, 48_120, 10_164, 850]),
+        ("part1_mnist", "lenet5", 61_706, 61_706, [156, 2_416, 48_120, 10_164, 850]),
         ("part2_fashion_mnist", "iteration1", 706_218, 706_218, [544, 32_832, 131_200, 524_544, 16_448, 650]),
         ("part2_fashion_mnist", "iteration2", 840_586, 838_154, None),
     ],
@@ -102,6 +102,17 @@ def test_the_models_have_the_assignments_parameters_by_keras_and_by_formula(note
     assert (table["output by formula"] == table["Keras's output"]).all()
     if by_layer:
         assert [count for count in table["parameters by formula"] if count] == by_layer
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "by_hand"),
+    [
+        ("part1_mnist", "lenet5", [28 * 28 * 25 * 6, 10 * 10 * 150 * 16, 400 * 120, 120 * 84, 84 * 10]),
+        ("part2_fashion_mnist", "iteration1", [784 * 512, 196 * 16_384 * 2, 49 * 131_072, 2048 * 256, 256 * 64, 640]),
+    ],
+)
+def test_multiply_adds_are_those_counted_by_hand(notebook, name, by_hand):
+    assert utilities.multiply_adds(notebook_model(notebook, name)) == sum(by_hand)
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

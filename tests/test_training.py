@@ -204,6 +204,7 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(data, tmp_p
         np.testing.assert_array_equal(first.numpy(), second.numpy())
     columns = [column for column in history if column != "seconds"]
     pd.testing.assert_frame_equal(history[columns], undisturbed_history[columns], check_exact=True)
+    assert history.attrs["restored_seconds"] == history["seconds"].iloc[:finished].sum()
     notice, *log = capsys.readouterr().out.splitlines()
     assert notice == f"going on after epoch {finished}, from model.npz"
     assert [line.rpartition("|")[0] for line in log] == [
@@ -369,3 +370,55 @@ def test_averaging_with_the_mirror_image_survives_saving(data, tmp_path):
 def test_start_refuses_a_seed_that_is_none(seed):
     with pytest.raises(ValueError, match="expected an integer from 0 to 4294967295"):
         utilities.start(seed)
+
+
+class DenseOfPatches(keras.layers.Layer):
+    """A convolution written as a dense layer on the patches of the image, with a kernel that is a matrix."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(9 * shape[-1], 8), initializer="zeros", name="kernel")
+
+    def call(self, images):
+        return keras.ops.image.extract_patches(images, 3, strides=1, padding="same") @ self.kernel
+
+
+def test_muon_moves_a_convolution_as_keras_muon_moves_the_same_matrix():
+    random = np.random.default_rng(0)
+    images, targets = (random.normal(size=(16, 6, 6, channels)).astype("float32") for channels in (4, 8))
+    convolution = keras.Sequential([keras.Input((6, 6, 4)), keras.layers.Conv2D(8, 3, padding="same", use_bias=False)])
+    dense = keras.Sequential([keras.Input((6, 6, 4)), DenseOfPatches()])
+    dense.layers[0].kernel.assign(keras.ops.reshape(convolution.layers[0].kernel, (36, 8)))
+    before = dense.layers[0].kernel.numpy()
+    convolution.compile(utilities.Muon(0.1), "mse")
+    dense.compile(keras.optimizers.Muon(0.1), "mse")
+    for model in (convolution, dense):
+        model.fit(images, targets, epochs=1, batch_size=16, verbose=0)
+    step = convolution.layers[0].kernel.numpy().reshape(36, 8) - before
+    np.testing.assert_allclose(step, dense.layers[0].kernel.numpy() - before, rtol=0.02, atol=1e-4)
+    lengths = np.linalg.svd(step, compute_uv=False) / (0.1 * 0.2 * np.sqrt(36))
+    assert lengths.min() > 0.6
+    assert lengths.max() < 1.4
+
+
+def test_muon_leaves_biases_normalisation_the_output_and_small_kernels_to_adam(tmp_path):
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.Conv2D(8, 3, name="first"),
+            layers.BatchNormalization(name="normalisation"),
+            layers.Conv2D(8, 3, name="second"),
+            layers.Flatten(),
+            layers.Dense(16, name="hidden"),
+            layers.Dense(3, activation="softmax", name="output"),
+        ]
+    )
+    model.compile(utilities.Muon(0.01, adam_lr_ratio=0.3), "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    by_muon = {v.path for v in model.trainable_variables if not model.optimizer._should_use_adamw(v)}
+    assert {path.rpartition("/")[0].rpartition("/")[2] for path in by_muon} == {"second", "hidden"}
+    assert {path.rpartition("/")[2] for path in by_muon} == {"kernel"}
+    utilities.save_model(model, tmp_path / "model.keras")
+    again = utilities.load_model(tmp_path / "model.keras")
+    assert type(again.optimizer) is utilities.Muon
+    assert again.optimizer.get_config() == model.optimizer.get_config()

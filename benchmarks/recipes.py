@@ -1,0 +1,193 @@
+"""Accuracy against training time: our recipes, the reference's, and a classical line.
+
+`python -m benchmarks.recipes` trains every recipe with every seed, each run a process of its own and the recipes in turn, and
+leaves one file for each run in `benchmarks/runs/`. A run whose file is there is not repeated, and one of ours that was
+interrupted goes on after its last epoch: stop the command and start it again as you like.
+
+Ours are the notebooks' own cells with a profile's parameters. The reference's are its layers, from the same notebooks, trained
+as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the validation F1. Predictions for
+the test images are kept, but no test label is read here: `benchmarks.summary` reads them, once, for the final table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+
+import utilities
+from pipeline.parameters import NOTEBOOKS_FOLDER, check_parameters, read_profile
+
+RUNS_FOLDER = Path(__file__).parent / "runs"
+PART1, PART2 = "part1_mnist", "part2_fashion_mnist"
+Result = dict[str, Any]
+
+
+def run_cells(notebook: str, profile: str, tags: set[str], **parameters: Any) -> dict[str, Any]:
+    """Run the cells of a notebook that bear one of the tags, with a profile's parameters and some of one's own.
+
+    Returns:
+        The names that these cells define.
+    """
+    path = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
+    namespace = check_parameters(path, read_profile(profile, notebook) | parameters)
+    for cell in nbformat.read(path, as_version=4).cells:
+        if tags & set(cell.metadata.get("tags", [])):
+            exec(compile(cell.source, f"{notebook}, cell {cell.id}", "exec"), namespace)
+    return namespace
+
+
+def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> Callable[[int], Result]:
+    """A training as the notebook has it: the cells tagged `setup` and `name`, where `name` is also the model's."""
+
+    def run(seed: int) -> Result:
+        output = "-".join(map(str, ["benchmark/" + name, profile, *parameters.values(), seed]))
+        cells = run_cells(notebook, profile, {"setup", name}, **parameters, seed=seed, profile=output)
+        model = cells[name]
+        history = cells["history"] if notebook == PART1 else next(iter(cells["histories"].values()))
+        predictor = utilities.average_with_mirrored(model) if name == "iteration3" else model
+        return describe(model, history.to_dict("list"), predictor, cells["X_val"], cells["y_val"], cells["test_images"])
+
+    return run
+
+
+def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Result]:
+    """The reference's training of the same layers, with the hyperparameters of the profile `original`."""
+
+    def run(seed: int) -> Result:
+        cells = run_cells(notebook, "original", {"setup", f"{name}-layers"}, **parameters, seed=seed)
+        import keras
+
+        layers = [layer for layer in cells[name].layers if not isinstance(layer, keras.layers.Rescaling)]
+        model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        prefix = "" if notebook == PART1 else f"{name}_"
+        rate, epochs, batch_size = (cells[f"{prefix}{key}"] for key in ("learning_rate", "epochs", "batch_size"))
+        f1 = utilities.F1Score()
+        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy", f1])
+        began, ended = [], []
+        clock = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()),
+            on_epoch_end=lambda epoch, logs: ended.append(time.perf_counter()),
+        )
+        callbacks = [clock]
+        if patience := cells.get(f"{name}_patience"):
+            callbacks += [keras.callbacks.EarlyStopping("val_f1", 0, patience, 0, "max", restore_best_weights=True)]
+        images, labels = cells["images"] / 255, cells["labels"]
+        labels = labels if labels.ndim == 2 else keras.utils.to_categorical(labels, 10)
+        history = model.fit(
+            images,
+            labels,
+            batch_size=batch_size,
+            epochs=epochs,
+            validation_split=cells["validation_share"],
+            callbacks=callbacks,
+            verbose=2,
+        ).history
+        history["seconds"] = [end - begin for begin, end in zip(began, ended, strict=True)]
+        first = len(images) - len(cells["X_val"])
+        return describe(model, history, model, images[first:], cells["y_val"], cells["test_images"] / 255)
+
+    return run
+
+
+def describe(
+    model: Any,
+    history: Mapping[str, list[float]],
+    predictor: Any,
+    X_val: np.ndarray,
+    y_val: np.ndarray,
+    test_images: np.ndarray,
+) -> Result:
+    """What a run leaves behind: size, history, validation scores and the predicted classes of the test images."""
+    classes = y_val.argmax(axis=1) if y_val.ndim == 2 else y_val
+    scores = utilities.score(classes, utilities.predict_probabilities(predictor, X_val).argmax(axis=1))
+    predicted = utilities.predict_probabilities(predictor, test_images).argmax(axis=1)
+    return {
+        "parameters": model.count_params(),
+        "multiply_adds": utilities.multiply_adds(model),
+        "history": dict(history),
+        "validation": {"accuracy": scores["accuracy"], "f1": scores["f1"]},
+        "test_classes": "".join(map(str, predicted)),
+    }
+
+
+def support_vector_machine(seed: int) -> Result:
+    """The classical line: a support vector machine with a Gaussian kernel on the pixels, scikit-learn's own defaults
+    but for C = 10, the best of those published with Fashion-MNIST."""
+    from sklearn.svm import SVC
+
+    cells = run_cells(PART2, "full", {"setup"}, seed=seed)
+    X_train, X_val, test_images = (
+        cells[name].reshape(len(cells[name]), -1).astype("float32") / 255
+        for name in ("X_train", "X_val", "test_images")
+    )
+    began = time.perf_counter()
+    machine = SVC(C=10, cache_size=2000).fit(X_train, cells["y_train"])
+    seconds = time.perf_counter() - began
+    scores = utilities.score(cells["y_val"], machine.predict(X_val))
+    return {
+        "support_vectors": int(machine.n_support_.sum()),
+        "history": {"seconds": [seconds], "val_f1": [scores["f1"]], "val_accuracy": [scores["accuracy"]]},
+        "validation": {"accuracy": scores["accuracy"], "f1": scores["f1"]},
+        "test_classes": "".join(map(str, machine.predict(test_images))),
+    }
+
+
+SEEDS = (1, 2, 3)
+RECIPES: dict[str, tuple[Callable[[int], Result], tuple[int, ...]]] = {
+    "lenet5-reference": (reference(PART1, "lenet5"), SEEDS),
+    "lenet5": (ours(PART1, "lenet5"), SEEDS),
+    "iteration1-reference": (reference(PART2, "iteration1"), SEEDS),
+    "iteration1": (ours(PART2, "iteration1"), SEEDS),
+    "iteration2-reference": (reference(PART2, "iteration2"), SEEDS),
+    "iteration2": (ours(PART2, "iteration2"), SEEDS),
+    "iteration3": (ours(PART2, "iteration3"), SEEDS),
+    "support-vector-machine": (support_vector_machine, SEEDS[:1]),
+    "best": (ours(PART2, "iteration3", "best"), SEEDS),
+    "best-official": (ours(PART2, "iteration3", "best", split="official"), SEEDS[:1]),
+}
+"""Each recipe and the seeds it is run with, in the order of a round."""
+
+
+def run_file(recipe: str, seed: int) -> Path:
+    return RUNS_FOLDER / f"{recipe}-{seed}.json"
+
+
+def run_one(recipe: str, seed: int) -> None:
+    """Train one recipe in this process and write its file."""
+    utilities.start(seed)
+    result = {"recipe": recipe, "seed": seed, **RECIPES[recipe][0](seed)}
+    result |= {"peak_memory_gib": round(utilities._peak_memory(), 3), **utilities.environment()}
+    with utilities.replace_when_complete(run_file(recipe, seed)) as temporary:
+        temporary.write_text(json.dumps(result) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Train every recipe with every seed, in turn; what is there is kept.")
+    parser.add_argument("recipes", nargs="*", metavar="recipe", help=f"some of {', '.join(RECIPES)} (default: all)")
+    parser.add_argument("--seed", type=int, help="one seed only, in this process")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.recipes) - set(RECIPES):
+        parser.error(f"there is no recipe {', '.join(sorted(unknown))}: expected some of {', '.join(RECIPES)}")
+    chosen = arguments.recipes or list(RECIPES)
+    if arguments.seed is not None:
+        for recipe in chosen:
+            run_one(recipe, arguments.seed)
+        return
+    for seed in SEEDS:
+        for recipe in chosen:
+            if seed in RECIPES[recipe][1] and not run_file(recipe, seed).exists():
+                print(f"== {recipe}, seed {seed} ==", flush=True)
+                subprocess.run([sys.executable, "-m", "benchmarks.recipes", recipe, "--seed", str(seed)], check=True)
+
+
+if __name__ == "__main__":
+    main()

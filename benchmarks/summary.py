@@ -1,0 +1,235 @@
+"""All measurements in one place: `python -m benchmarks.summary` writes `results.json`, `results.md` and `results.svg`.
+
+It reads what `benchmarks.recipes`, `benchmarks.speed` and `benchmarks.peers` left in `benchmarks/runs/`, and it is the one place in which the
+predictions for test images are compared with their labels: once for each run, when all training is done.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import utilities
+from benchmarks.recipes import RECIPES, RUNS_FOLDER, run_file
+
+RESULTS = Path(__file__).parent / "results.json"
+TARGET_F1 = 0.9351  # the reference's best validation F1
+NAMES = {
+    "lenet5-reference": "LeNet-5, reference",
+    "lenet5": "LeNet-5, ours",
+    "iteration1-reference": "iteration 1, reference",
+    "iteration1": "iteration 1, ours",
+    "iteration2-reference": "iteration 2, reference",
+    "iteration2": "iteration 2, ours",
+    "iteration3": "iteration 3",
+    "best": "iteration 3, profile `best`",
+    "best-official": "iteration 3, profile `best`, official split",
+    "support-vector-machine": "support vector machine on pixels",
+}
+PUBLISHED = {  # on the official split, as their authors report them
+    "2 convolutions with batch normalisation": 0.934,
+    "VGG16 (26 M parameters)": 0.935,
+    "small CNN with random erasing (296 k parameters)": 0.947,
+    "ResNet-18": 0.949,
+    "MobileNet": 0.950,
+    "DENSER": 0.953,
+    "DenseNet-BC (768 k parameters)": 0.954,
+    "WRN-28-10 with random erasing": 0.963,
+}
+
+
+def test_labels(recipe: str) -> np.ndarray:
+    """The labels of the test images that a recipe predicts."""
+    if recipe.startswith("lenet5"):
+        return utilities.load_mnist()["y_test"]
+    if recipe.endswith("official"):
+        return utilities.load_fashion_mnist("official")["y_test"]
+    labels = utilities.load_fashion_mnist_test_labels()
+    if labels is None:
+        sys.exit("error: data/Fashion_MNIST.h5 is the course's own file, whose test labels the course keeps to itself")
+    return labels
+
+
+def read_recipe(recipe: str) -> dict[str, Any] | None:
+    """What the runs of a recipe show, run by run, or None if there is none."""
+    files = [path for seed in RECIPES[recipe][1] if (path := run_file(recipe, seed)).exists()]
+    if not files:
+        return None
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    labels = test_labels(recipe)
+    for run in runs:
+        predicted = np.array(list(run.pop("test_classes")), dtype=int)
+        run["test"] = {
+            name: utilities.score(labels, predicted)[name] for name in ("accuracy", "accuracy_interval", "f1")
+        }
+        run["seconds"] = sum(run["history"]["seconds"])
+        run["seconds_to_target"] = seconds_to(run["history"], TARGET_F1)
+    first = runs[0]
+    return {
+        "parameters": first.get("parameters"),
+        "multiply_adds": first.get("multiply_adds"),
+        "runs": [
+            {name: value for name, value in run.items() if name not in ("recipe", "parameters", "multiply_adds")}
+            for run in runs
+        ],
+    }
+
+
+def seconds_to(history: dict[str, list[float]], f1: float) -> float | None:
+    """Seconds of training until the validation F1 first reaches a value, or None if it never does."""
+    reached = np.flatnonzero(np.asarray(history["val_f1"]) >= f1)
+    return float(np.cumsum(history["seconds"])[reached[0]]) if len(reached) else None
+
+
+def median(recipe: dict[str, Any], key: str) -> float | None:
+    values = [run[key] for run in recipe["runs"]]
+    return None if None in values else statistics.median(values)
+
+
+def spread(values: list[float]) -> str:
+    """Mean and, of several values, their standard deviation."""
+    mean = f"{statistics.mean(values):.4f}"
+    return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
+
+
+def markdown_table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, recipe in recipes.items():
+        runs = recipe["runs"]
+        count = recipe["parameters"]
+        to_target = median(recipe, "seconds_to_target")
+        rows.append(
+            [
+                NAMES[name],
+                f"{count:,}" if count else "–",
+                f"{recipe['multiply_adds'] / 1e6:.1f} M" if recipe["multiply_adds"] else "–",
+                str(len(runs)),
+                f"{statistics.median(len(run['history']['seconds']) for run in runs):.0f}",
+                f"{median(recipe, 'seconds'):,.0f}",
+                "–" if to_target is None or name.startswith("lenet5") else f"{to_target:,.0f}",
+                spread([run["validation"]["f1"] for run in runs]),
+                spread([run["test"]["accuracy"] for run in runs]),
+                f"{median(recipe, 'peak_memory_gib'):.2f}",
+            ]
+        )
+    header = [
+        "recipe", "parameters", "multiply-adds", "runs", "epochs", "seconds", f"seconds to validation F1 {TARGET_F1}",
+        "validation F1", "test accuracy", "peak memory, GiB",
+    ]  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def comparison_table(recipes: dict[str, dict[str, Any]], speed: dict[str, Any]) -> str:
+    """The reference against ours, each line a ratio that is better when larger."""
+    rows = []
+
+    def add(label: str, reference: float | None, ours: float | None, unit: str) -> None:
+        if reference is not None and ours is not None:
+            rows.append([label, f"{reference:,.2f} {unit}", f"{ours:,.2f} {unit}", f"{reference / ours:.2f}"])
+
+    if "iteration2-reference" in recipes:
+        reached = median(recipes["iteration2-reference"], "seconds_to_target")
+        for name in ("iteration2", "iteration3"):
+            if name in recipes:
+                add(
+                    f"time to validation F1 {TARGET_F1}, {NAMES[name]}",
+                    reached,
+                    median(recipes[name], "seconds_to_target"),
+                    "s",
+                )
+    names = ("lenet5", "iteration1", "iteration2")
+    theirs = [f"{name}-reference" for name in names]
+    if {*theirs, *names, "iteration3"} <= set(recipes):
+        total = sum(median(recipes[name], "seconds") for name in theirs)
+        add(
+            "whole training, iteration 3 on our side alone",
+            total,
+            sum(median(recipes[name], "seconds") for name in (*names, "iteration3")),
+            "s",
+        )
+    for notebook, peaks in speed["memory"].items():
+        add(f"peak memory, {notebook}", peaks["reference"], peaks["ours"], "GiB")
+    lenet5 = speed["models"]["lenet5"]["plain_fit_over_ours"]
+    rows.append(
+        [
+            "epoch of LeNet-5, plain `fit` / ours",
+            "",
+            "",
+            f"{lenet5['median']:.2f} ({lenet5['lowest']:.2f} to {lenet5['highest']:.2f})",
+        ]
+    )
+    return markdown_table(["", "reference", "ours", "reference / ours"], rows)
+
+
+def speed_table(speed: dict[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{model['multiply_adds'] / 1e6:.2f} M",
+            f"{model['training_images_per_second']:,.0f}",
+            f"{model['prediction_images_per_second']:,.0f}",
+            f"{model['training_share_of_peak']:.0%}",
+            f"{model['prediction_share_of_peak']:.0%}",
+            f"{model['plain_fit_over_ours']['median']:.2f}",
+        ]
+        for name, model in speed["models"].items()
+    ]
+    header = [
+        "model",
+        "multiply-adds",
+        "training, images/s",
+        "prediction, images/s",
+        "share of peak, training",
+        "share of peak, prediction",
+        "plain `fit` / ours",
+    ]
+    return markdown_table(header, rows)
+
+
+def draw(recipes: dict[str, dict[str, Any]], path: Path) -> None:
+    """Validation accuracy against seconds of training on Fashion-MNIST, a colour for each recipe, a line for each run."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    shown = [name for name in recipes if not name.startswith("lenet5") and not name.endswith("official")]
+    for number, name in enumerate(shown):
+        for run in recipes[name]["runs"]:
+            history = run["history"]
+            label = NAMES[name].replace("`", "") if run is recipes[name]["runs"][0] else None
+            style = {"color": f"C{number}", "marker": ".ov^sDP*"[number % 8], "markersize": 4, "linewidth": 1}
+            axis.plot(np.cumsum(history["seconds"]), history["val_accuracy"], label=label, **style)
+    axis.set_xscale("log")
+    axis.set_ylim(bottom=0.80)
+    axis.set_xlabel("seconds of training")
+    axis.set_ylabel("validation accuracy")
+    axis.set_title("Fashion-MNIST: what a second of training buys, on two processor cores")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize="small")
+    with utilities.replace_when_complete(path) as temporary:
+        figure.savefig(temporary, metadata={"Date": None})
+
+
+def main() -> None:
+    recipes = {name: recipe for name in RECIPES if (recipe := read_recipe(name))}
+    speed, peers = (
+        json.loads((RUNS_FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in ("speed", "peers")
+    )
+    with utilities.replace_when_complete(RESULTS) as temporary:
+        content = {"recipes": recipes, "speed": speed, "peers": peers, "published": PUBLISHED}
+        temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draw(recipes, RESULTS.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()
