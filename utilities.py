@@ -1530,7 +1530,7 @@ def plot_samples(
         labels: (n,) class indices.
     """
     names = list(class_names)
-    figure, axes = _axes(len(names), per_class, height=0.62 * len(names))
+    figure, axes = _axes(len(names), per_class, height=0.5 * len(names))
     random = np.random.default_rng(seed)
     for row, name in enumerate(names):
         members = np.flatnonzero(labels == row)

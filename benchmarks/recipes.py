@@ -31,7 +31,7 @@ PART1, PART2 = "part1_mnist", "part2_fashion_mnist"
 Result = dict[str, Any]
 
 
-def run_cells(notebook: str, profile: str, tags: set[str], **parameters: Any) -> dict[str, Any]:
+def run_cells(notebook: str, profile: str, tags: set[str], /, **parameters: Any) -> dict[str, Any]:
     """Run the cells of a notebook that bear one of the tags, with a profile's parameters and some of one's own.
 
     Returns:

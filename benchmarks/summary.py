@@ -215,9 +215,104 @@ def draw(recipes: dict[str, dict[str, Any]], path: Path) -> None:
     axis.set_ylabel("validation accuracy")
     axis.set_title("Fashion-MNIST: what a second of training buys, on two processor cores")
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="small")
+    if shown:
+        axis.legend(fontsize="small")
     with utilities.replace_when_complete(path) as temporary:
         figure.savefig(temporary, metadata={"Date": None})
+
+
+def peers_table(peers: dict[str, Any]) -> str:
+    models = peers["models"]
+    rows = []
+    for peer in next(iter(models.values()))["peers"]:
+        rates = [models[name]["peers"][peer]["images_per_second"] for name in models]
+        ours = [models[name]["peers"]["ours"]["images_per_second"] for name in models]
+        rows.append([peer, *(f"{rate:,.0f} ({rate / own:.2f})" for rate, own in zip(rates, ours, strict=True))])
+    return markdown_table(["", *(f"{name}, images/s (of ours)" for name in models)], rows)
+
+
+def growth_table(growth: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            f"{part['images']:,}",
+            f"{part['seconds']:.1f}",
+            f"{1000 * part['seconds'] / part['images']:.2f}",
+            f"{part['before_gib']:.2f}",
+            f"{part['peak_gib']:.2f}",
+        ]
+        for part in growth
+    ]
+    header = ["images", "seconds an epoch", "ms an image", "memory before training, GiB", "peak, GiB"]
+    return markdown_table(header, rows)
+
+
+def published_table(recipes: dict[str, dict[str, Any]]) -> str:
+    scores = dict(PUBLISHED)
+    if official := recipes.get("best-official"):
+        run = official["runs"][0]
+        low, high = run["test"]["accuracy_interval"]
+        name = f"**ours, profile `best` ({official['parameters'] / 1000:.0f} k parameters; 95 % interval {low:.4f} to {high:.4f})**"
+        scores[name] = run["test"]["accuracy"]
+    rows = [
+        [name, f"{score:.4f}" if "ours" in name else f"{score:.3f}"]
+        for name, score in sorted(scores.items(), key=lambda item: item[1])
+    ]
+    return markdown_table(["single model", "test accuracy"], rows)
+
+
+def report(recipes: dict[str, dict[str, Any]], speed: dict[str, Any], peers: dict[str, Any]) -> str:
+    """The page that shows it all."""
+    hardware, versions = speed["hardware"], speed["versions"]
+    reads = sum(len(recipe["runs"]) for name, recipe in recipes.items() if not name.startswith("lenet5"))
+    data = speed["waiting_for_data"]
+    return f"""# Accuracy and speed
+
+Written by `make bench`; the figures are in `results.json`, the single runs in `runs/`. Measured on {hardware["cores"]} cores
+({hardware["processor"]}, {hardware["system"]}), Python {versions["python"]}, TensorFlow {versions["tensorflow"]}.
+
+![Validation accuracy against seconds of training](results.svg)
+
+## Recipes
+
+Medians of the runs for seconds, epochs and memory; mean and standard deviation for scores. Each run is a process of its own, with a seed of its
+own. Test accuracy is that of MNIST's test set for LeNet-5, of the official test set where the recipe says so, and of the held-out
+images of the course split otherwise. All selection, of recipes as of epochs, was made on validation images. The labels of Fashion-MNIST's test images were
+read for this table alone, once for each of its {reads} runs, when all recipes were fixed.
+
+{recipe_table(recipes)}
+
+## The reference and ours
+
+{comparison_table(recipes, speed)}
+
+## Published models, official split
+
+Each as its authors report it; ours holds an eighth of the 60,000 training images out for validation.
+
+{published_table(recipes)}
+
+## Images a second
+
+Ours is `utilities.EpochTrainer`; a plain `fit` of the same model takes its turn with it. The peak is that of a product of two matrices of 2048 x 2048
+numbers, {statistics.median(model["peak_gflops"] for model in speed["models"].values()):.0f} GFLOP/s, measured between the epochs; training is counted as three times the multiply-adds of a prediction.
+
+{speed_table(speed)}
+
+Of a training step of iteration 3 with all augmentations, {data["share"]:.1%} goes to drawing, gathering and augmenting the batch (median of {data["rounds"]} rounds against
+the same step on a batch that stays where it is).
+
+## Peers
+
+The same networks, each measurement a process of its own, the second of two epochs; median of {len(next(iter(peers["models"].values()))["peers"]["ours"]["seconds"])} rounds.
+
+{peers_table(peers)}
+
+## Growth with the data
+
+Iteration 3, one epoch.
+
+{growth_table(speed["growth"])}
+"""
 
 
 def main() -> None:
@@ -225,10 +320,13 @@ def main() -> None:
     speed, peers = (
         json.loads((RUNS_FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in ("speed", "peers")
     )
+    content = {"recipes": recipes, "speed": speed, "peers": peers, "published": PUBLISHED}
     with utilities.replace_when_complete(RESULTS) as temporary:
-        content = {"recipes": recipes, "speed": speed, "peers": peers, "published": PUBLISHED}
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    with utilities.replace_when_complete(RESULTS.with_suffix(".md")) as temporary:
+        temporary.write_text(report(recipes, speed, peers), encoding="utf-8")
     draw(recipes, RESULTS.with_suffix(".svg"))
+    print(f"{len(recipes)} recipes, {sum(len(recipe['runs']) for recipe in recipes.values())} runs: {RESULTS.name}")
 
 
 if __name__ == "__main__":

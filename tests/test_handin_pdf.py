@@ -363,6 +363,11 @@ FIXTURES = {
         ["Figure 1"],
         warnings=["can't be drawn", "has no description"],
     ),
+    "a drawing with a picture that is not there": Fixture(
+        [code("1", result(**{"image_svg__xml": "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='9' height='9'><image xlink:href='a.png' width='5' height='5'/></svg>"}, image_png=PNG))],
+        ["Figure 1"],
+        warnings=["can't be drawn (failed to load linked image a.png in SVG (file not found))", "has no description"],
+    ),
     "no metadata": Fixture([markdown("plain"), new_code_cell("1")], ["plain", "1"]),
     "nothing": Fixture([]),
 }  # fmt: skip

@@ -54,6 +54,7 @@ _OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap): *(.+?) *$", re.MULTILINE
 _DRAWN_TITLE = re.compile(r"""(?:title|suptitle|set_title)\(\s*[rfb]?(["'])(.+?)\1""")
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
+_SEARCHED = re.compile(r", searched at [^)]*")  # the folder the PDF is made in, which is nobody's business
 _UNDISPLAYED = re.compile(r"(?:the text `|the codepoint `?)\"(.+?)\"", re.DOTALL)
 _ALONE = re.compile(r"\$\s*\\displaystyle\b([^$]+)\$", re.DOTALL)
 FIRST_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
@@ -409,7 +410,10 @@ class Document:
         lines = text.split("\n")
         repaired = False
         problems = [
-            (" ".join(problem.partition("┌─")[0].split()), [int(line) for line in _PLACE.findall(problem)])
+            (
+                _SEARCHED.sub("", " ".join(problem.partition("┌─")[0].split())),
+                [int(line) for line in _PLACE.findall(problem)],
+            )
             for problem in _DIAGNOSTIC.findall(error.diagnostic)
         ] or [(error.message, [])]
         for message, places in problems:

@@ -1,0 +1,160 @@
+import json
+
+import numpy as np
+import pytest
+
+import utilities
+from benchmarks import recipes, speed, summary
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path, monkeypatch):
+    """Runs and reports of the tests go where no benchmark looks."""
+    monkeypatch.setattr(recipes, "RUNS_FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(summary, "RUNS_FOLDER", tmp_path / "runs")
+    monkeypatch.setattr(summary, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("notebook", "name", "epochs"),
+    [(recipes.PART1, "lenet5", "epochs"), (recipes.PART2, "iteration3", "iteration3_epochs")],
+)
+def test_a_recipe_trains_what_the_notebook_trains(notebook, name, epochs):
+    result = recipes.ours(notebook, name, **{epochs: 1, "training_images": 600})(seed=1)
+    again = recipes.ours(notebook, name, "smoke")(seed=1)
+    assert result["history"]["loss"] == again["history"]["loss"]
+    assert result["test_classes"] == again["test_classes"]
+    assert len(result["test_classes"]) == (10_000 if name == "lenet5" else 10_500)
+    assert set(result["test_classes"]) <= set("0123456789")
+    assert result["parameters"] < 850_000
+
+
+@pytest.mark.slow
+def test_the_reference_trains_the_same_layers_on_the_same_images_without_our_loop(monkeypatch):
+    monkeypatch.setattr(utilities, "train", None)
+    result = recipes.reference(recipes.PART2, "iteration2", training_images=600, iteration2_epochs=2)(seed=1)
+    assert result["parameters"] == 840_586
+    assert len(result["history"]["seconds"]) == len(result["history"]["val_f1"]) == 2
+    assert len(result["test_classes"]) == 10_500
+
+
+def write_runs(folder, accuracies):
+    """Runs of made-up recipes, as right on MNIST's test images as is asked for."""
+    folder.mkdir()
+    labels = utilities.load_mnist()["y_test"]
+    for seed, accuracy in enumerate(accuracies, start=1):
+        predicted = labels.copy()
+        wrong = round((1 - accuracy) * len(labels))
+        predicted[:wrong] = (predicted[:wrong] + 1) % 10
+        history = {"seconds": [10.0, 10.0 + seed, 10.0], "val_f1": [0.9, 0.94, 0.95], "val_accuracy": [0.9, 0.94, 0.95]}
+        run = {
+            "recipe": "lenet5",
+            "seed": seed,
+            "parameters": 61_706,
+            "multiply_adds": 416_520,
+            "history": history,
+            "validation": {"accuracy": 0.95, "f1": 0.95},
+            "test_classes": "".join(map(str, predicted)),
+            "peak_memory_gib": 1.0,
+        }
+        (folder / f"lenet5-{seed}.json").write_text(json.dumps(run))
+
+
+def test_the_summary_scores_each_run_against_the_test_labels(tmp_path):
+    write_runs(tmp_path / "runs", [0.98, 0.99, 0.985])
+    recipe = summary.read_recipe("lenet5")
+    assert [run["test"]["accuracy"] for run in recipe["runs"]] == [0.98, 0.99, 0.985]
+    assert [run["seconds_to_target"] for run in recipe["runs"]] == [21, 22, 23]
+    row = summary.recipe_table({"lenet5": recipe}).splitlines()[2]
+    assert "| 0.9850 ± 0.0050 |" in row
+    assert "| 32 |" in row
+    assert "test_classes" not in json.dumps(recipe)
+
+
+def test_a_recipe_without_a_run_is_left_out():
+    assert summary.read_recipe("best") is None
+
+
+def test_time_to_a_score_is_that_of_the_first_epoch_that_reaches_it():
+    history = {"seconds": [1.0, 2.0, 4.0], "val_f1": [0.5, 0.9, 0.8]}
+    assert summary.seconds_to(history, 0.8) == 3.0
+    assert summary.seconds_to(history, 0.91) is None
+
+
+def test_contestants_take_turns_and_the_first_round_does_not_count():
+    order = []
+    seconds = speed.in_turn({"first": lambda: order.append(1), "second": lambda: order.append(2)}, rounds=3)
+    assert order == [1, 2] * 4
+    assert [len(values) for values in seconds.values()] == [3, 3]
+
+
+def test_an_unknown_recipe_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["recipes", "lenet6"])
+    with pytest.raises(SystemExit):
+        recipes.main()
+    assert "there is no recipe lenet6: expected some of lenet5-reference" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_training_on_one_batch_takes_as_many_steps():
+    model, _ = speed.build("lenet5")
+    random = np.random.default_rng(0)
+    X, y = random.integers(0, 256, (130, 28, 28, 1), np.uint8), np.eye(10)[random.integers(0, 10, 130)]
+    speed.EpochsOnOneBatch(model, X, y, 64).run(1)
+    assert int(model.optimizer.iterations) == 3
+
+
+def made_up_measurements():
+    model = {
+        "multiply_adds": 416_520,
+        "training_images_per_second": 10_000.0,
+        "prediction_images_per_second": 50_000.0,
+        "peak_gflops": 200.0,
+        "training_share_of_peak": 0.125,
+        "prediction_share_of_peak": 0.25,
+        "plain_fit_over_ours": {"median": 1.66, "lowest": 1.5, "highest": 1.9},
+    }
+    environment = {
+        "hardware": {"cores": 2, "processor": "a processor", "system": "Linux"},
+        "versions": {"python": "3.11", "tensorflow": "2.21"},
+    }
+    growth = [{"images": n, "seconds": n / 1000, "before_gib": 0.8, "peak_gib": 0.9} for n in (1000, 2000)]
+    return {
+        "models": {"lenet5": model},
+        "waiting_for_data": {"share": 0.021, "rounds": 3},
+        "growth": growth,
+        "memory": {"part1_mnist": {"reference": 3.0, "ours": 1.0}},
+        **environment,
+    }, {
+        "models": {
+            "lenet5": {
+                "peers": {
+                    "ours": {"images_per_second": 100.0, "seconds": [1.0, 1.0]},
+                    "another": {"images_per_second": 25.0, "seconds": [4.0, 4.0]},
+                }
+            }
+        }
+    }
+
+
+def test_the_summary_puts_all_measurements_on_one_page(tmp_path):
+    write_runs(tmp_path / "runs", [0.98, 0.99, 0.985])
+    for name, content in zip(("speed", "peers"), made_up_measurements(), strict=True):
+        (tmp_path / "runs" / f"{name}.json").write_text(json.dumps(content))
+    summary.main()
+    page = (tmp_path / "results.md").read_text(encoding="utf-8")
+    for part in (
+        "| LeNet-5, ours | 61,706 | 0.4 M | 3 |",
+        "| peak memory, part1_mnist | 3.00 GiB | 1.00 GiB | 3.00 |",
+        "1.66 (1.50 to 1.90)",
+        "| lenet5 | 0.42 M | 10,000 | 50,000 | 12% | 25% | 1.66 |",
+        "| another | 25 (0.25) |",
+        "| 2,000 | 2.0 | 1.00 | 0.80 | 0.90 |",
+        "2.1% goes to drawing",
+        "| WRN-28-10 with random erasing | 0.963 |",
+    ):
+        assert part in page
+    assert json.loads((tmp_path / "results.json").read_text())["speed"]["growth"][0]["images"] == 1000
+    assert "<svg" in (tmp_path / "results.svg").read_text(encoding="utf-8")
