@@ -1,7 +1,7 @@
 # Every command of the project. `make` prints them.
 
 # What you may override: make report PROFILE=smoke PYTHON=python3.12
-PROFILE ?= full# the parameter set: full, smoke, original, best, or your own file in notebooks/profiles
+PROFILE ?= full# the parameter set: full, quick, smoke, original, best, or your own file in notebooks/profiles
 PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
 
 PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
@@ -21,7 +21,7 @@ export PYTHONUTF8 := 1
 
 .PHONY: help
 help: ## print this list
-	@echo "make COMMAND [PROFILE=full|smoke|original|best]"
+	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
 	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-8s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
 
 .PHONY: report

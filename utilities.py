@@ -1309,18 +1309,34 @@ def confused_pairs(confusion: np.ndarray, class_names: Iterable[str]) -> pd.Seri
     return pd.Series(counts, name="confusions").sort_values(ascending=False, kind="stable")
 
 
+def mean_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    """The mean probability that images of each class get for each class: a confusion matrix that also shows what a
+    network hesitates between where it is right.
+
+    Args:
+        labels: (n,) class indices.
+        probabilities: (n, classes).
+
+    Returns:
+        (classes, classes), rows the true classes; the row of a class without an image is not-a-number.
+    """
+    one_hot = np.eye(probabilities.shape[1])[labels]
+    with np.errstate(invalid="ignore"):
+        return one_hot.T @ probabilities.astype(np.float64) / one_hot.sum(axis=0)[:, np.newaxis]
+
+
 def confusion_correlation(first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
-    """Do two models' or two data sets' confusion matrices err in the same cells?
+    """Are the same classes taken for each other in two confusion matrices, or matrices of mean probabilities?
 
     Returns:
         Spearman's rank correlation of the cells off the diagonal, and its two-sided p-value; both are not-a-number
-        if one matrix has the same count in all of them.
+        if one matrix has the same value in all of them, or one that is not-a-number.
     """
     from scipy.stats import spearmanr
 
     off_diagonal = ~np.eye(len(first), dtype=bool)
     cells = first[off_diagonal], second[off_diagonal]
-    if any(np.ptp(part) == 0 for part in cells):
+    if any(np.isnan(part).any() or np.ptp(part) == 0 for part in cells):
         return float("nan"), float("nan")
     result = spearmanr(*cells)
     return float(result.statistic), float(result.pvalue)

@@ -150,6 +150,7 @@ RECIPES: dict[str, tuple[Callable[[int], Result], tuple[int, ...]]] = {
     "iteration2-reference": (reference(PART2, "iteration2"), SEEDS),
     "iteration2": (ours(PART2, "iteration2"), SEEDS),
     "iteration3": (ours(PART2, "iteration3"), SEEDS),
+    "iteration3-quick": (ours(PART2, "iteration3", "quick"), SEEDS),
     "support-vector-machine": (support_vector_machine, SEEDS[:1]),
     "best": (ours(PART2, "iteration3", "best"), SEEDS),
     "best-official": (ours(PART2, "iteration3", "best", split="official"), SEEDS[:1]),

@@ -27,6 +27,7 @@ NAMES = {
     "iteration2-reference": "iteration 2, reference",
     "iteration2": "iteration 2, ours",
     "iteration3": "iteration 3",
+    "iteration3-quick": "iteration 3, profile `quick`",
     "best": "iteration 3, profile `best`",
     "best-official": "iteration 3, profile `best`, official split",
     "support-vector-machine": "support vector machine on pixels",
@@ -139,7 +140,7 @@ def comparison_table(recipes: dict[str, dict[str, Any]], speed: dict[str, Any]) 
 
     if "iteration2-reference" in recipes:
         reached = median(recipes["iteration2-reference"], "seconds_to_target")
-        for name in ("iteration2", "iteration3"):
+        for name in ("iteration2", "iteration3", "iteration3-quick"):
             if name in recipes:
                 add(
                     f"time to validation F1 {TARGET_F1}, {NAMES[name]}",

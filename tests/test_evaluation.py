@@ -169,3 +169,12 @@ def test_silent_units_are_those_that_no_image_activates():
     assert table["units"].tolist() == [3]
     assert table["never active"].tolist() == [2]
     assert utilities.silent_units(model, np.array([[1.0], [-2.0]]))["never active"].tolist() == [1]
+
+
+def test_mean_probabilities_show_what_a_network_hesitates_between():
+    labels = np.array([0, 0, 1])
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.7, 0.2, 0.1], [0.0, 1.0, 0.0]], dtype=np.float32)
+    means = utilities.mean_probabilities(labels, probabilities)
+    np.testing.assert_allclose(means[:2], [[0.8, 0.15, 0.05], [0, 1, 0]], atol=1e-7)
+    assert np.isnan(means[2]).all()
+    assert np.isnan(utilities.confusion_correlation(means, means)[0])

@@ -133,7 +133,7 @@ def test_a_wrong_profile_is_refused(profiles, text, words):
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="no profile 'fast': expected one of best, full, original, smoke"):
+    with pytest.raises(UserError, match="no profile 'fast': expected one of best, full, original, quick, smoke"):
         parameters.read_profile("fast", "part1_mnist")
 
 

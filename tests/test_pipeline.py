@@ -145,7 +145,7 @@ def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
 def test_an_unknown_profile_is_refused_with_a_sentence():
     result = make("PROFILE=fast", "report")
     assert result.returncode != 0
-    assert "there is no profile 'fast': expected one of best full original smoke" in result.stderr
+    assert "there is no profile 'fast': expected one of best full original quick smoke" in result.stderr
     assert not (utilities.REPORTS_FOLDER / "fast").exists()
 
 
