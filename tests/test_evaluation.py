@@ -178,3 +178,11 @@ def test_mean_probabilities_show_what_a_network_hesitates_between():
     np.testing.assert_allclose(means[:2], [[0.8, 0.15, 0.05], [0, 1, 0]], atol=1e-7)
     assert np.isnan(means[2]).all()
     assert np.isnan(utilities.confusion_correlation(means, means)[0])
+
+
+def test_the_output_of_iteration3_is_left_to_adam():
+    model = notebook_model("part2_fashion_mnist", "iteration3")
+    optimizer = utilities.Muon(0.01)
+    kernels = [layer.kernel for layer in model.layers if hasattr(layer, "kernel")]
+    assert [optimizer._should_use_adamw(kernel) for kernel in kernels] == [True, *[False] * 5, True]
+    assert model.count_params() == 418_474
