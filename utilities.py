@@ -614,11 +614,14 @@ def _import_keras():
         try:
             os.dup2(nowhere, 2)
             import keras
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
         finally:
             os.dup2(kept, 2)
             os.close(kept)
             os.close(nowhere)
+        tf.get_logger().setLevel(
+            "ERROR"
+        )  # it takes a fifth model's first prediction for a mistake, and says so at length
     import keras
 
     return keras
@@ -1154,7 +1157,7 @@ def _restore_checkpoint(
         return [], None
     if saved != identity:
         others = [name for name in identity if saved.get(name) != identity[name]]
-        print(f"{_relative(path)} is of another training and not used: its {' and '.join(others)} differ")
+        print(f"{_relative(path)} is of a training with other {' and '.join(others)}: training starts anew")
         return [], None
     for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
         variable.assign(value)

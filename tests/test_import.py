@@ -29,6 +29,9 @@ def test_tensorflow_loads_and_trains_without_a_log_line():
         "import keras, numpy as np\n"
         "model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])\n"
         "model.compile('adam', 'mse')\n"
-        "model.fit(np.zeros((8, 4)), np.zeros((8, 2)), verbose=0)"
+        "model.fit(np.zeros((8, 4)), np.zeros((8, 2)), verbose=0)\n"
+        "for _ in range(8):\n"
+        "    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])\n"
+        "    utilities.predict_probabilities(model, np.zeros((8, 4)))"
     )
     assert (result.stdout, result.stderr) == ("", "")

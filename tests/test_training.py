@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
         options |= change
     utilities.train(model, *data, checkpoint=tmp_path / "model.npz", **options)
     notice, *log = capsys.readouterr().out.splitlines()
-    assert notice == f"model.npz is of another training and not used: its {named} differ"
+    assert notice == f"model.npz is of a training with other {named}: training starts anew"
     assert len([line for line in log if line.startswith("epoch")]) == 2
 
 
