@@ -773,7 +773,7 @@ def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int
     return _import_keras().optimizers.schedules.CosineDecay(learning_rate, steps)
 
 
-def one_cycle(peak: float, images: int, batch_size: int, epochs: int, warmup: float = 0.2):
+def one_cycle(peak: float, images: int, batch_size: int, epochs: int, warmup: float = 0.1):
     """A learning rate that rises from zero to its peak in a straight line and falls to zero along half a cosine.
 
     The small steps at first let a peak be several times as high as a rate that a training can start with, and with high
