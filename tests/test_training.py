@@ -17,18 +17,24 @@ def data():
     return images[:90], labels[:90], images[90:], labels[90:]
 
 
-def small_model(learning_rate=0.01, metrics=None):
+def small_layers(*after_hidden):
+    """An uncompiled classifier of three classes, with extra layers after its hidden one."""
     keras.utils.set_random_seed(0)
-    model = keras.Sequential(
+    return keras.Sequential(
         [
             keras.Input((4, 4, 1), dtype="uint8"),
             keras.layers.Rescaling(1 / 255),
             keras.layers.Flatten(),
             keras.layers.Dense(8, activation="relu"),
+            *after_hidden,
             keras.layers.Dropout(0.2),
             keras.layers.Dense(3, activation="softmax"),
         ]
     )
+
+
+def small_model(learning_rate=0.01, metrics=None):
+    model = small_layers()
     metrics = ["accuracy", utilities.F1Score(num_classes=3)] if metrics is None else metrics
     model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=metrics)
     return model
@@ -148,18 +154,7 @@ AUGMENTATION = utilities.Augmentation(flips=True, shift=1, erase=0.5)
 def full_options_model():
     """A model with all that a checkpoint must bring back: dropout, normalisation, a schedule and averaged weights."""
     keras.utils.clear_session()  # the names of a new kernel
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((4, 4, 1), dtype="uint8"),
-            keras.layers.Rescaling(1 / 255),
-            keras.layers.Flatten(),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dropout(0.2),
-            keras.layers.Dense(3, activation="softmax"),
-        ]
-    )
+    model = small_layers(keras.layers.BatchNormalization())
     schedule = utilities.one_cycle(0.02, images=90, batch_size=16, epochs=6)
     optimizer = keras.optimizers.AdamW(schedule, use_ema=True, ema_momentum=0.9)
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[utilities.F1Score(num_classes=3)])
