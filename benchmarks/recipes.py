@@ -53,7 +53,7 @@ def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> 
         cells = run_cells(notebook, profile, {"setup", name}, **parameters, seed=seed, profile=output)
         model = cells[name]
         history = cells["history"] if notebook == PART1 else next(iter(cells["histories"].values()))
-        predictor = utilities.average_with_mirrored(model) if name == "iteration3" else model
+        predictor = utilities.average_of_looks(model) if name == "iteration3" else model
         return describe(model, history.to_dict("list"), predictor, cells["X_val"], cells["y_val"], cells["test_images"])
 
     return run

@@ -9,9 +9,9 @@ import utilities
 
 
 def notebook_model(notebook: str, name: str) -> keras.Model:
-    """The model that the cell of a notebook assigns to `name`."""
+    """The model that a notebook's cell with the tag `name`-layers builds."""
     cells = nbformat.read(utilities.ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4).cells
-    (source,) = (cell.source for cell in cells if f"{name} = keras.Sequential(" in cell.source)
-    namespace = {"keras": keras, "layers": keras.layers, "seed": 1, "iteration3_width": 32}
+    (source,) = (cell.source for cell in cells if f"{name}-layers" in cell.metadata.get("tags", []))
+    namespace = {"keras": keras, "layers": keras.layers, "seed": 1, "iteration3_width": 32, "iteration3_depth": 0}
     exec(source.replace(f"{name}.summary()", ""), namespace)
     return namespace[name]

@@ -18,11 +18,14 @@ def own_folders(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("notebook", "name", "epochs"),
-    [(recipes.PART1, "lenet5", "epochs"), (recipes.PART2, "iteration3", "iteration3_epochs")],
+    ("notebook", "name", "settings"),
+    [
+        (recipes.PART1, "lenet5", {"epochs": 1}),
+        (recipes.PART2, "iteration3", {"iteration3_epochs": 1, "iteration3_width": 8}),
+    ],
 )
-def test_a_recipe_trains_what_the_notebook_trains(notebook, name, epochs):
-    result = recipes.ours(notebook, name, **{epochs: 1, "training_images": 600})(seed=1)
+def test_a_recipe_trains_what_the_notebook_trains(notebook, name, settings):
+    result = recipes.ours(notebook, name, **settings, training_images=600)(seed=1)
     again = recipes.ours(notebook, name, "smoke")(seed=1)
     assert result["history"]["loss"] == again["history"]["loss"]
     assert result["test_classes"] == again["test_classes"]
@@ -90,6 +93,14 @@ def test_contestants_take_turns_and_the_first_round_does_not_count():
     assert [len(values) for values in seconds.values()] == [3, 3]
 
 
+def test_a_reference_that_misses_the_score_is_compared_by_the_time_to_its_best():
+    reference = {"runs": [{"seconds_to_target": None, "seconds_to_best": 800.0}]}
+    ours = {"runs": [{"seconds_to_target": 200.0, "seconds_to_best": 300.0}]}
+    (figure,) = summary.comparison({"iteration2-reference": reference, "iteration3": ours}, {"memory": {}})
+    assert (figure["reference"], figure["ours"]) == (800.0, 200.0)
+    assert figure["name"].endswith("(the reference: to its own best score, which is lower)")
+
+
 def test_an_unknown_recipe_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["recipes", "lenet6"])
     with pytest.raises(SystemExit):
@@ -98,8 +109,9 @@ def test_an_unknown_recipe_is_refused(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_training_on_one_batch_takes_as_many_steps():
-    model, _ = speed.build("lenet5")
+@pytest.mark.parametrize("name", speed.MODELS)
+def test_training_on_one_batch_takes_as_many_steps(name):
+    model, _ = speed.build(name)
     random = np.random.default_rng(0)
     X, y = random.integers(0, 256, (130, 28, 28, 1), np.uint8), np.eye(10)[random.integers(0, 10, 130)]
     speed.EpochsOnOneBatch(model, X, y, 64).run(1)
@@ -148,13 +160,15 @@ def test_the_summary_puts_all_measurements_on_one_page(tmp_path):
     for part in (
         "| LeNet-5, ours | 61,706 | 0.4 M | 3 |",
         "| peak memory, part1_mnist | 3.00 GiB | 1.00 GiB | 3.00 |",
-        "1.66 (1.50 to 1.90)",
-        "| lenet5 | 0.42 M | 10,000 | 50,000 | 12% | 25% | 1.66 |",
+        "| lenet5 | 0.42 M | 10,000 | 50,000 | 12% | 25% | 1.66 (1.50 to 1.90) |",
         "| another | 25 (0.25) |",
         "| 2,000 | 2.0 | 1.00 | 0.80 | 0.90 |",
         "2.1% goes to drawing",
         "| WRN-28-10 with random erasing | 0.963 |",
     ):
         assert part in page
-    assert json.loads((tmp_path / "results.json").read_text())["speed"]["growth"][0]["images"] == 1000
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["speed"]["growth"][0]["images"] == 1000
+    assert results["comparison"][0]["reference"] == 3.0
+    assert results["recipes"]["lenet5"]["runs"][2]["epochs"] == 3
     assert "<svg" in (tmp_path / "results.svg").read_text(encoding="utf-8")

@@ -109,6 +109,11 @@ def test_the_models_have_the_assignments_parameters_by_keras_and_by_formula(note
     [
         ("part1_mnist", "lenet5", [28 * 28 * 25 * 6, 10 * 10 * 150 * 16, 400 * 120, 120 * 84, 84 * 10]),
         ("part2_fashion_mnist", "iteration1", [784 * 512, 196 * 16_384 * 2, 49 * 131_072, 2048 * 256, 256 * 64, 640]),
+        (
+            "part2_fashion_mnist",
+            "iteration3",
+            [784 * 288, 196 * 18_432, 196 * 55_296, 49 * 82_944, 49 * 110_592, 9 * 147_456, 1280],
+        ),
     ],
 )
 def test_multiply_adds_are_those_counted_by_hand(notebook, name, by_hand):

@@ -350,12 +350,16 @@ def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():
     np.testing.assert_allclose(rates[20:], 1 + np.cos(np.pi * np.linspace(0, 1, 81)), atol=1e-5)
 
 
-def test_averaging_with_the_mirror_image_survives_saving(data, tmp_path):
+def test_averaging_ten_looks_survives_saving(data, tmp_path):
     model = small_model()
-    averaged = utilities.average_with_mirrored(model)
+    averaged = utilities.average_of_looks(model)
     utilities.save_model(averaged, tmp_path / "averaged.keras")
-    mirrored = utilities.predict_probabilities(model, data[0][:, :, ::-1])
-    expected = (utilities.predict_probabilities(model, data[0]) + mirrored) / 2
+    images = data[0]
+    moved = [np.zeros_like(images) for _ in range(4)]
+    moved[0][:, 1:], moved[1][:, :-1] = images[:, :-1], images[:, 1:]
+    moved[2][:, :, 1:], moved[3][:, :, :-1] = images[:, :, :-1], images[:, :, 1:]
+    looks = [look[:, :, ::step] for look in (images, *moved) for step in (1, -1)]
+    expected = np.mean([utilities.predict_probabilities(model, look) for look in looks], axis=0)
     for candidate in (averaged, utilities.load_model(tmp_path / "averaged.keras")):
         np.testing.assert_allclose(utilities.predict_probabilities(candidate, data[0]), expected, atol=1e-6)
     assert averaged.count_params() == model.count_params()
