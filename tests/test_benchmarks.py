@@ -101,6 +101,15 @@ def test_a_reference_that_misses_the_score_is_compared_by_the_time_to_its_best()
     assert figure["name"].endswith("(the reference: to its own best score, which is lower)")
 
 
+def test_a_run_that_misses_the_score_counts_as_the_slowest():
+    runs = [{"seconds_to_target": seconds, "seconds_to_best": 1.0} for seconds in (None, 700.0, 500.0)]
+    ours = {"runs": [{"seconds_to_target": 200.0}]}
+    (figure,) = summary.comparison({"iteration2-reference": {"runs": runs}, "iteration3": ours}, {"memory": {}})
+    assert figure["reference"] == 700.0
+    missed = {"runs": [{"seconds_to_target": None}]}
+    assert summary.comparison({"iteration2-reference": {"runs": runs}, "iteration3": missed}, {"memory": {}}) == []
+
+
 def test_an_unknown_recipe_is_refused(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["recipes", "lenet6"])
     with pytest.raises(SystemExit):
