@@ -111,8 +111,9 @@ def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
     for name, recipe in recipes.items():
         runs = recipe["runs"]
         count, lenet5 = recipe["parameters"], name.startswith("lenet5")
-        to_target = median(recipe, "seconds_to_target")
+        seconds = median(recipe, "seconds_to_target")
         reached = sum(run["seconds_to_target"] is not None for run in runs)
+        to_target = f"{f'{seconds:,.0f}' if math.isfinite(seconds) else '–'} ({reached} of {len(runs)})"
         rows.append(
             [
                 NAMES[name],
@@ -121,7 +122,7 @@ def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
                 str(len(runs)),
                 f"{median(recipe, 'epochs'):.0f}",
                 f"{median(recipe, 'seconds'):,.0f}",
-                f"{to_target:,.0f} ({reached} of {len(runs)})" if math.isfinite(to_target) and not lenet5 else "–",
+                "–" if lenet5 else to_target,
                 spread([run["validation"]["f1"] for run in runs]),
                 spread([run["test"]["accuracy"] for run in runs]),
                 f"{median(recipe, 'peak_memory_gib'):.2f}",
