@@ -760,8 +760,11 @@ def rounded_batch_f1(labels: np.ndarray, probabilities: np.ndarray, batch_size: 
 
 # --- Training -------------------------------------------------------------------------------------
 
-STEPS_PER_EXECUTION = 64
+STEPS_PER_EXECUTION = 16
 """Batches trained in one call into TensorFlow. The cost of a call is spread over them; more gains nothing."""
+
+PREDICTION_BATCH_SIZE = 125
+"""Images validated or predicted at a time. A larger batch is no faster, and its activations take more memory."""
 
 
 def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int):
@@ -909,8 +912,8 @@ class EpochTrainer:
     """Trains a compiled model one epoch at a time.
 
     The order of the images in epoch number e, and how they are augmented, are functions of (seed, e) alone. Images stay
-    as they are in memory; a batch is gathered from them inside TensorFlow, which trains `STEPS_PER_EXECUTION` batches
-    to a call.
+    where and as they are in memory: `STEPS_PER_EXECUTION` batches at a time are gathered from them, and trained in one
+    call into TensorFlow.
 
     Args:
         model: a compiled Keras model.
@@ -933,39 +936,40 @@ class EpochTrainer:
         _import_keras()
         import tensorflow as tf
 
-        self.model, self.shape, self.batch_size, self.seed = model, images.shape, batch_size, seed
+        self.model, self.images, self.labels, self.batch_size, self.seed = model, images, labels, batch_size, seed
         self.augmentation = augmentation
-        all_images, all_labels = tf.constant(images), tf.constant(labels)
         model.optimizer.build(model.trainable_variables)
 
         @tf.function(
-            input_signature=[tf.TensorSpec([None, None], tf.int32), tf.TensorSpec([None, None, None], tf.int32)]
+            input_signature=[
+                tf.TensorSpec([None, None, *images.shape[1:]], images.dtype),
+                tf.TensorSpec([None, None, *labels.shape[1:]], labels.dtype),
+                tf.TensorSpec([None, None, None], tf.int32),
+            ]
         )
-        def train_batches(batches, drawn):
-            for step in tf.range(tf.shape(batches)[0]):
-                batch = tf.gather(all_images, batches[step])
-                if augmentation is not None:
-                    batch = augmentation.apply(batch, drawn[step])
-                model.train_step((batch, tf.gather(all_labels, batches[step])))
+        def train_batches(images, labels, drawn):
+            for step in tf.range(tf.shape(images)[0]):
+                batch = images[step] if augmentation is None else augmentation.apply(images[step], drawn[step])
+                model.train_step((batch, labels[step]))
 
         self._train_batches = train_batches
 
     def run(self, epoch: int, progress: Callable[[float], None] = lambda share: None) -> dict[str, float]:
         """Train epoch number `epoch` and return its loss and metrics; `progress` hears the share that is done."""
         self.model.reset_metrics()
-        images, trained = self.shape[0], 0
+        images, trained = len(self.images), 0
         drawn = np.empty((images, 0), np.int32)
         if self.augmentation is not None:
-            drawn = self.augmentation.draw(*self.shape[:3], self.seed, epoch)
+            drawn = self.augmentation.draw(*self.images.shape[:3], self.seed, epoch)
         for batches in self._shuffled_batches(epoch):
-            self._train_batches(batches, drawn[batches])
+            self._train_batches(self.images[batches], self.labels[batches], drawn[batches])
             trained += batches.size
             progress(trained / images)
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     def _shuffled_batches(self, epoch: int) -> Iterator[np.ndarray]:
         """Row numbers in shuffled order, int32 (steps, batch_size); the remainder as a last, smaller batch."""
-        images = self.shape[0]
+        images = len(self.images)
         order = np.random.default_rng((self.seed, epoch)).permutation(images).astype(np.int32)
         full = images // self.batch_size * self.batch_size
         batches = order[:full].reshape(-1, self.batch_size)
@@ -1074,8 +1078,7 @@ def _train_epoch(
     row = trainer.run(epoch, progress=_dots())
     learning_rate = float(model.optimizer.learning_rate)
     with _averaged_weights(model):
-        batch_size = max(trainer.batch_size, 500)
-        validation = model.evaluate(X_val, y_val, batch_size=batch_size, verbose=0, return_dict=True)
+        validation = model.evaluate(X_val, y_val, PREDICTION_BATCH_SIZE, verbose=0, return_dict=True)
         weights = model.get_weights()
     row |= {f"val_{name}": value for name, value in validation.items()}
     row |= {"learning_rate": learning_rate, "seconds": time.perf_counter() - began}
@@ -1211,7 +1214,7 @@ def average_of_looks(model: keras.Model) -> keras.Model:
 
 def predict_probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Class probabilities (n, classes), float32, of uint8 images (n, height, width, channels)."""
-    return model.predict(images, batch_size=500, verbose=0)
+    return model.predict(images, PREDICTION_BATCH_SIZE, verbose=0)
 
 
 # --- Evaluation -----------------------------------------------------------------------------------
@@ -1484,7 +1487,7 @@ def silent_units(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
     observer = keras.Model(model.inputs, {layer.name: layer.output for layer in layers})
     active = {layer.name: np.zeros(layer.output.shape[-1], bool) for layer in layers}
     for start in range(0, len(images), 1000):  # a thousand at a time: outputs are far larger than images
-        outputs = observer.predict(images[start : start + 1000], batch_size=500, verbose=0)
+        outputs = observer.predict(images[start : start + 1000], PREDICTION_BATCH_SIZE, verbose=0)
         for name, output in outputs.items():
             active[name] |= (output > 0).reshape(-1, output.shape[-1]).any(axis=0)
     units = {name: (len(seen), int((~seen).sum())) for name, seen in active.items()}
