@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -55,13 +56,9 @@ def epochs_on_one_batch(model: Any, images: np.ndarray, labels: np.ndarray, batc
     model.optimizer.build(model.trainable_variables)
 
     @tf.function
-    def train_steps(steps):
-        for _ in tf.range(steps):
+    def train():
+        for _ in tf.range(math.ceil(len(images) / batch_size)):
             model.train_step(batch)
-
-    def train() -> None:
-        for _ in range(len(images) // batch_size // utilities.STEPS_PER_EXECUTION):
-            train_steps(tf.constant(utilities.STEPS_PER_EXECUTION))
 
     return train
 
@@ -191,7 +188,7 @@ def main() -> None:
     for name in MODELS:
         result["models"][name] = model_speed(name, 52_500 if name == "lenet5" else 12_800, arguments.rounds)
         print(name, result["models"][name], flush=True)
-    result["waiting_for_data"] = waiting_for_data(12_288, arguments.rounds)
+    result["waiting_for_data"] = waiting_for_data(12_800, arguments.rounds)
     print(result["waiting_for_data"], flush=True)
     result["growth"] = [alone("--share", str(share)) for share in SHARES]
     print(result["growth"], flush=True)

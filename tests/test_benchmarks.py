@@ -133,7 +133,7 @@ def test_training_on_one_batch_takes_as_many_steps(name):
     model, _ = speed.build(name)
     random = np.random.default_rng(0)
     X, y = random.integers(0, 256, (130, 28, 28, 1), np.uint8), np.eye(10)[random.integers(0, 10, 130)]
-    speed.EpochsOnOneBatch(model, X, y, 64).run(1)
+    speed.epochs_on_one_batch(model, X, y, 64)()
     assert int(model.optimizer.iterations) == 3
 
 
