@@ -19,6 +19,7 @@ import math
 import operator
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -1902,10 +1903,13 @@ def _peak_memory() -> float:
 
     if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset / 2**30
+    # On Linux, getrusage begins with the memory of the process that started this one; the kernel's own account does not.
+    status = Path("/proc/self/status")
+    if status.exists() and (peak := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
+        return int(peak[1]) / 2**20
     import resource
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 2**30
 
 
 def _processor() -> str:

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import utilities
+
 
 def run(code, cwd=None):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=cwd)
@@ -35,3 +37,9 @@ def test_tensorflow_loads_and_trains_without_a_log_line():
         "    utilities.predict_probabilities(model, np.zeros((8, 4)))"
     )
     assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_the_peak_memory_is_of_this_process_and_not_of_the_one_that_started_it():
+    ballast = bytearray(b"x") * 2**29
+    own = "import utilities; ballast = bytearray(b'x') * 2**28; print(utilities._peak_memory())"
+    assert 0.25 < float(run(own).stdout) < 0.45 < 2**-30 * len(ballast) <= utilities._peak_memory()
