@@ -172,7 +172,7 @@ def alone(*arguments: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time training and prediction, and how they grow with the data.")
-    parser.add_argument("--rounds", type=int, default=5, help="epochs of each contestant after one (default: 5)")
+    parser.add_argument("--rounds", type=int, default=9, help="epochs of each contestant after one (default: 9)")
     parser.add_argument("--share", type=float, help="only one share of the data, in this process")
     parser.add_argument("--memory", nargs=2, metavar=("NOTEBOOK", "WHOSE"), help="only the memory of ours or reference")
     arguments = parser.parse_args()
