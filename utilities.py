@@ -765,7 +765,7 @@ STEPS_PER_EXECUTION = 16
 """Batches trained in one call into TensorFlow. The cost of a call is spread over them; more gains nothing."""
 
 PREDICTION_BATCH_SIZE = 125
-"""Images validated or predicted at a time. A larger batch is no faster, and its activations take more memory."""
+"""Images validated or predicted at a time. A larger batch is hardly faster, and its activations take more memory."""
 
 
 def cosine_decay(learning_rate: float, images: int, batch_size: int, epochs: int):
@@ -948,10 +948,12 @@ class EpochTrainer:
                 tf.TensorSpec([None, None, None], tf.int32),
             ]
         )
-        def train_batches(images, labels, drawn):
-            for step in tf.range(tf.shape(images)[0]):
-                batch = images[step] if augmentation is None else augmentation.apply(images[step], drawn[step])
-                model.train_step((batch, labels[step]))
+        def train_batches(image_batches, label_batches, drawn):
+            for step in tf.range(tf.shape(image_batches)[0]):
+                batch = image_batches[step]
+                if augmentation is not None:
+                    batch = augmentation.apply(batch, drawn[step])
+                model.train_step((batch, label_batches[step]))
 
         self._train_batches = train_batches
 
@@ -969,9 +971,9 @@ class EpochTrainer:
         return {name: float(value) for name, value in self.model.get_metrics_result().items()}
 
     def _shuffled_batches(self, epoch: int) -> Iterator[np.ndarray]:
-        """Row numbers in shuffled order, int32 (steps, batch_size); the remainder as a last, smaller batch."""
+        """Row numbers in shuffled order, (steps, batch_size); the remainder as a last, smaller batch."""
         images = len(self.images)
-        order = np.random.default_rng((self.seed, epoch)).permutation(images).astype(np.int32)
+        order = np.random.default_rng((self.seed, epoch)).permutation(images)
         full = images // self.batch_size * self.batch_size
         batches = order[:full].reshape(-1, self.batch_size)
         for start in range(0, len(batches), STEPS_PER_EXECUTION):
