@@ -125,12 +125,11 @@ def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
                 "–" if lenet5 else to_target,
                 spread([run["validation"]["f1"] for run in runs]),
                 spread([run["test"]["accuracy"] for run in runs]),
-                f"{median(recipe, 'peak_memory_gib'):.2f}",
             ]
         )
     header = [
         "recipe", "parameters", "multiply-adds", "runs", "epochs", "seconds", f"seconds to validation F1 {TARGET_F1} (runs that got there)",
-        "validation F1", "test accuracy", "peak memory, GiB",
+        "validation F1", "test accuracy",
     ]  # fmt: skip
     return markdown_table(header, rows)
 
@@ -282,7 +281,7 @@ Written by `make bench`; the figures are in `results.json`, the single runs in `
 
 ## Recipes
 
-Medians of the runs for seconds, epochs and memory; mean and standard deviation for scores. Each run is a process of its own, with a seed of its
+Medians of the runs for seconds and epochs; mean and standard deviation for scores. Each run is a process of its own, with a seed of its
 own. Test accuracy is that of MNIST's test set for LeNet-5, of the official test set where the recipe says so, and of the held-out
 images of the course split otherwise. All selection, of recipes as of epochs, was made on validation images. The labels of
 Fashion-MNIST's test images were read for this table once for each of its {reads} runs, when all recipes were fixed; besides, `make score`
