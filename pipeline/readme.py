@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import statistics
 from typing import Any
 
 import nbformat
@@ -15,7 +16,7 @@ from pipeline.parameters import REPORTED_NOTEBOOKS
 
 README = utilities.ROOT / "README.md"
 START, END = "<!-- results: written by `make readme`, do not edit -->", "<!-- end of results -->"
-SPEED_FILE = utilities.ROOT / "benchmarks" / "runs" / "speed.json"
+BENCHMARK_FILE = utilities.ROOT / "benchmarks" / "results.json"
 PICTURE_TAG = "readme"
 
 REFERENCE_ITERATIONS = {  # the reference solution's figures as the assignment states them
@@ -56,15 +57,40 @@ def results_table() -> str:
     header = ["", "reference", "`original`", "`full`"]
     table = "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---", "--:", "--:", "--:"], *lines])
     hardware, versions = runs[1]["part2_fashion_mnist"]["hardware"], runs[1]["part2_fashion_mnist"]["versions"]
-    if not SPEED_FILE.exists():
-        raise UserError("there is no benchmarks/runs/speed.json: run `make bench`")
-    speed = json.loads(SPEED_FILE.read_text(encoding="utf-8"))["models"]["lenet5"]
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
-        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
-        f"An epoch of LeNet-5 by a plain `fit` takes {speed['plain_fit_over_ours']['median']:.2f} times as long as ours (median of "
-        f"{speed['rounds']} interleaved rounds, {speed['plain_fit_over_ours']['lowest']:.2f} to {speed['plain_fit_over_ours']['highest']:.2f})."
+        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}.\n\n"
+        f"{benchmark_sentences()}"
     )
+
+
+def benchmark_sentences() -> str:
+    """What `make bench` measured, in short."""
+    if not BENCHMARK_FILE.exists():
+        raise UserError("there is no benchmarks/results.json: run `make bench`")
+    results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
+    best, official, third = (results["recipes"][name] for name in ("best", "best-official", "iteration3"))
+    lines = [
+        f"- Profile `full`, {_seeds(third)}. Profile `best`, {_seeds(best)}; on the official split of Fashion-MNIST "
+        f"{_with_interval(official['runs'][0]['test'])}, {official['parameters']:,} parameters."
+    ]
+    for figure in results["comparison"]:
+        quotient, form = figure["reference"] / figure["ours"], ",.0f" if figure["unit"] == "s" else ".2f"
+        lines.append(
+            f"- {figure['name'][0].upper()}{figure['name'][1:]}: {figure['ours']:{form}} {figure['unit']}, the reference "
+            f"{figure['reference']:{form}} {figure['unit']}, {quotient:.1f} times as much."
+        )
+    fit = results["speed"]["models"]["lenet5"]["plain_fit_over_ours"]
+    lines.append(
+        f"- An epoch of LeNet-5: a plain `fit` takes {fit['median']:.2f} times as long ({fit['lowest']:.2f} to {fit['highest']:.2f})."
+    )
+    return "\n".join(lines)
+
+
+def _seeds(recipe: dict[str, Any]) -> str:
+    """Mean and standard deviation of a recipe's held-out accuracies."""
+    accuracies = [run["test"]["accuracy"] for run in recipe["runs"]]
+    return f"{len(accuracies)} seeds: held-out accuracy {statistics.mean(accuracies):.4f} ± {statistics.stdev(accuracies):.4f}"
 
 
 def _read_run(profile: str) -> dict[str, Any]:

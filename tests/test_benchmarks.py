@@ -93,6 +93,19 @@ def test_contestants_take_turns_and_the_first_round_does_not_count():
     assert [len(values) for values in seconds.values()] == [3, 3]
 
 
+def test_memory_is_the_median_of_processes_that_take_turns(monkeypatch):
+    found = iter([3.0, 1.0, 2.0, 0.9, 2.5, 1.1])
+    asked = []
+
+    def alone(option, notebook, whose):
+        asked.append((option, notebook, whose))
+        return {"peak_gib": next(found)}
+
+    monkeypatch.setattr(speed, "alone", alone)
+    assert speed.memory_in_turn("part1_mnist") == {"reference": 2.5, "ours": 1.0}
+    assert asked == [("--memory", "part1_mnist", whose) for whose in ("reference", "ours")] * 3
+
+
 def test_a_reference_that_misses_the_score_is_compared_by_the_time_to_its_best():
     reference = {"runs": [{"seconds_to_target": None, "seconds_to_best": 800.0}]}
     ours = {"runs": [{"seconds_to_target": 200.0, "seconds_to_best": 300.0}]}
@@ -154,7 +167,7 @@ def made_up_measurements():
     growth = [{"images": n, "seconds": n / 1000, "before_gib": 0.8, "peak_gib": 0.9} for n in (1000, 2000)]
     return {
         "models": {"lenet5": model},
-        "waiting_for_data": {"share": 0.021, "rounds": 3},
+        "waiting_for_data": {"share": 0.021, "shares": [-0.01, 0.021, 0.04], "rounds": 3},
         "growth": growth,
         "memory": {"part1_mnist": {"reference": 3.0, "ours": 1.0}},
         **environment,
@@ -182,7 +195,8 @@ def test_the_summary_puts_all_measurements_on_one_page(tmp_path):
         "| lenet5 | 0.42 M | 10,000 | 50,000 | 12% | 25% | 1.66 (1.50 to 1.90) |",
         "| another | 25 (0.25) |",
         "| 2,000 | 2.0 | 1.00 | 0.80 | 0.90 |",
-        "2.1% goes to drawing",
+        "takes 2.1% of a training step",
+        "-1% to 4%",
         "| WRN-28-10 with random erasing | 0.963 |",
     ):
         assert part in page
