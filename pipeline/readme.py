@@ -59,8 +59,8 @@ def results_table() -> str:
     hardware, versions = runs[1]["part2_fashion_mnist"]["hardware"], runs[1]["part2_fashion_mnist"]["versions"]
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
-        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}.\n\n"
-        f"{benchmark_sentences()}"
+        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
+        f"From the benchmark, the times and memory being medians of its runs:\n\n{benchmark_sentences()}"
     )
 
 
