@@ -53,14 +53,14 @@ lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets
 
 .PHONY: bench
-bench: $(ENVIRONMENT) benchmarks/packages data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all measurements, half a day long; those in benchmarks/runs are kept
+bench: $(ENVIRONMENT) benchmarks/packages/.complete data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all measurements, half a day long; those in benchmarks/runs are kept
 	$(RUN) benchmarks.recipes
 	test -e benchmarks/runs/speed.json || $(RUN) benchmarks.speed
 	test -e benchmarks/runs/peers.json || $(RUN) benchmarks.peers
 	$(RUN) benchmarks.summary
 
-benchmarks/packages: benchmarks/requirements.txt | $(ENVIRONMENT)
-	.venv/bin/uv pip install --quiet --target $@ -r $< -c requirements.txt
+benchmarks/packages/.complete: benchmarks/requirements.txt | $(ENVIRONMENT)
+	.venv/bin/uv pip install --quiet --target $(@D) -r $< -c requirements.txt
 	@touch $@
 
 .PHONY: readme
