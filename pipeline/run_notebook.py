@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +30,55 @@ from pipeline.parameters import (
 
 
 def run_notebook(notebook: str, profile: str) -> Path:
-    """Execute a notebook and put the executed copy into the profile's output folder, complete or not at all.
+    """Execute a part of the hand-in and put the executed copy into the profile's output folder, complete or not at all.
 
     Returns:
         The path of the executed notebook.
 
     Raises:
-        UserError: the parameters do not fit, or a cell failed; what was run until then is kept beside the target,
-            as `<notebook>.failed.ipynb`.
+        UserError: as `execute_notebook`.
     """
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
     target = utilities.output_folder(profile) / f"{notebook}.ipynb"
-    failed = target.with_suffix(".failed.ipynb")
     handin = read_handin()
     group = {name: value for name, value in handin.items() if name.startswith("group_")}
     parameters = read_profile(profile, notebook) | group | {"profile": profile}
-    seed = check_parameters(source, parameters)["seed"]
+    seed = check_parameters(source, parameters).get("seed")
+    title = {
+        "Course": handin["course"],
+        "Group": f"{handin['group_number']}, {handin['group_name']}",
+        "Members": ", ".join(handin["group_members"]),
+        "Run": f"{{date}}, profile {profile}",
+    } | ({"Seed": str(seed)} if seed is not None else {})
     print(f"== {notebook}, profile {profile}: running ==", flush=True)
+    began = time.time()
+    execute_notebook(source, target, parameters, title=title, authors=handin["group_members"])
+    print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
+    return target
+
+
+def execute_notebook(
+    source: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    *,
+    title: dict[str, str] | None = None,
+    authors: Iterable[str] = (),
+    show: bool = True,
+) -> None:
+    """Execute a notebook; its executed copy stands at `target` when all its cells have run, and not before.
+
+    Args:
+        parameters: what the notebook's own values are replaced by.
+        title: lines of the PDF's title block; `{date}` in one is the day of the run.
+        authors: names in the PDF's properties.
+        show: print what the cells print while they run.
+
+    Raises:
+        UserError: a cell failed, or the kernel died. What was run until then is kept beside the target, as
+            `<notebook>.failed.ipynb`.
+    """
+    failed = target.with_suffix(".failed.ipynb")
     began = time.time()
     with utilities.replace_when_complete(target) as temporary:
         try:
@@ -56,46 +89,39 @@ def run_notebook(notebook: str, profile: str) -> Path:
                 cwd=NOTEBOOKS_FOLDER,
                 kernel_name="python3",
                 progress_bar=False,
-                stdout_file=sys.stdout,
-                stderr_file=sys.stderr,
+                stdout_file=sys.stdout if show else None,
+                stderr_file=sys.stderr if show else None,
                 extra_arguments=["--log-level=50"],  # not the kernel's own remarks about being shut down
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
         except PapermillExecutionError as error:
             temporary.replace(failed)
             raise UserError(
-                f"{notebook}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
+                f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
                 f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
             ) from error
         except DeadKernelError as error:
             raise UserError(
-                f"{notebook}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
+                f"{source.stem}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
                 "or try a smaller batch size."
             ) from error
         executed = nbformat.read(temporary, as_version=4)
-        nbformat.write(_tidy(executed, parameters, handin, seed), temporary)
+        nbformat.write(_tidy(executed, parameters, title, authors), temporary)
         os.utime(temporary, (began, began))  # what was edited while this ran is newer, and make sees it
     failed.unlink(missing_ok=True)
-    print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
-    return target
 
 
 def _tidy(
-    executed: nbformat.NotebookNode, parameters: dict[str, Any], handin: dict[str, Any], seed: int
+    executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
     """Join the pieces of each output stream, keep of papermill's notes only what names no machine, and add what the
     PDF's title block tells."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
-    executed.metadata["handin"] = {
-        "Course": handin["course"],
-        "Group": f"{handin['group_number']}, {handin['group_name']}",
-        "Members": ", ".join(handin["group_members"]),
-        "Run": f"{started[:10]}, profile {parameters['profile']}",
-        "Seed": str(seed),
-    }
-    executed.metadata["authors"] = [{"name": name} for name in handin["group_members"]]
+    if title is not None:
+        executed.metadata["handin"] = {name: line.replace("{date}", started[:10]) for name, line in title.items()}
+        executed.metadata["authors"] = [{"name": name} for name in authors]
     for cell in executed.cells:
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
