@@ -1,0 +1,225 @@
+"""One run of the experiments: what identifies it, what it leaves behind, and how it is executed once and only once."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import functools
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import nbformat
+
+import utilities
+from pipeline.errors import UserError
+from pipeline.grid import EXPERIMENT, Run
+from pipeline.run_notebook import execute_notebook
+
+RUNS_FOLDER = utilities.REPORTS_FOLDER / "experiments"
+LOCK_FILE = utilities.ROOT / "requirements.txt"
+COMPUTING_PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "h5py")
+"""What a run computes with. They and what they need are the part of the lock that makes a result what it is."""
+
+WITHOUT_EFFECT = re.compile(
+    r"plot_\w+|_figure_class|score_table|_dots|_epoch_line|_relative"  # what draws and prints
+    r"|load_\w+|content_hash"  # what fetches the data, which have a hash of their own
+    r"|replace_when_complete|_(write|restore)_checkpoint|_training_identity|write_metrics|environment"  # what keeps files
+)
+"""Functions of `utilities.py` that a run calls and whose code can't change its weights or scores."""
+
+Result = dict[str, Any]
+"""The `row` of a run in the table, and its `epochs`, one row each."""
+
+
+class DiskFullError(UserError):
+    """There is no room left for a result. Nothing else can go on."""
+
+
+class DamagedResultError(Exception):
+    """A file of a finished run doesn't hold what it should."""
+
+
+# --- Identity -------------------------------------------------------------------------------------
+
+
+def identity(run: Run, data_sha256: str) -> str:
+    """What makes a run the one it is, as 16 hexadecimal digits: its parameters, the code it executes, data and lock."""
+    parts = {"parameters": run.parameters, "code": code_sha256(), "data": data_sha256, "lock": lock_sha256()}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def code_sha256() -> str:
+    """Hash of the code that a run executes: the notebook's cells, and of `utilities.py` what they reach.
+
+    Comments, docstrings, layout, and what `WITHOUT_EFFECT` names can change without making a run another one.
+    """
+    cells = [cell for cell in nbformat.read(EXPERIMENT, as_version=4).cells if cell.cell_type == "code"]
+    trees = [ast.parse(cell.source) for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
+    module = ast.parse(Path(utilities.__file__).read_text(encoding="utf-8"))
+    definitions = dict(_definitions(module.body))
+    waiting = [name for tree in trees for name in _names(tree)]
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name not in definitions or WITHOUT_EFFECT.fullmatch(name):
+            continue
+        reached.add(name)
+        waiting += _names(definitions[name])
+    executed = [*trees, *(definitions[name] for name in sorted(reached))]
+    return hashlib.sha256("\n".join(ast.dump(_without_docstrings(tree)) for tree in executed).encode()).hexdigest()
+
+
+def _definitions(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
+    """The functions, classes and constants of a module by name; what `__getattr__` makes is found under it."""
+    for statement in body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            yield statement.name, statement
+            if statement.name == "__getattr__":
+                for node in ast.walk(statement):
+                    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+                        yield node.value, statement
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, statement
+
+
+def _names(tree: ast.AST) -> list[str]:
+    """All names that a piece of code could mean, attributes included."""
+    return [
+        node.id if isinstance(node, ast.Name) else node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.Attribute)
+    ]
+
+
+def _without_docstrings(tree: ast.AST) -> ast.AST:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+@functools.cache
+def lock_sha256() -> str:
+    """Hash of the lock's entries, with their versions and hashes, of the computing packages and all they need."""
+    entries = re.split(r"\n(?=\S)", LOCK_FILE.read_text(encoding="utf-8"))
+    named = [(re.split(r"[=\[]", entry, maxsplit=1)[0], entry) for entry in entries if "==" in entry]
+    needed = set(COMPUTING_PACKAGES)
+    while True:
+        more = {name for name, entry in named if needed & set(re.findall(r"# +(?:via )?([\w.-]+)", entry))}
+        if more <= needed:
+            break
+        needed |= more
+    kept = [re.sub(r"\n +#.*", "", entry) for name, entry in named if name in needed]
+    return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+EPOCH_COLUMNS = ("loss", "f1", "val_loss", "val_f1")
+
+
+def read_result(run: Run, run_identity: str) -> Result | None:
+    """What a finished run left in its folder, or None if it is not finished.
+
+    Raises:
+        DamagedResultError: its metrics file is no complete result of this run.
+    """
+    folder = RUNS_FOLDER / run_identity
+    if not (folder / "experiment.ipynb").exists():  # which is written last
+        return None
+    path = folder / "metrics" / "experiment.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if metrics["parameters"] != run.parameters:
+            raise ValueError("the parameters are another run's")
+        training, scores = metrics["trainings"]["variant"], metrics["scores"]
+        history = training["history"]
+        if {len(history[column]) for column in EPOCH_COLUMNS} != {run.parameters["epochs"]}:
+            raise ValueError("epochs are missing")
+        row = {
+            "validation_f1": scores["validation"]["f1"],
+            "validation_accuracy": scores["validation"]["accuracy"],
+            "training_f1": scores["training"]["f1"],
+            "best_epoch": training["best_epoch"],
+            "model_parameters": scores["parameters"],
+            "multiply_adds": scores["multiply_adds"],
+            "seconds": metrics["duration_seconds"],
+            "processor_seconds": scores["processor_seconds"],
+            "peak_memory_gib": metrics["peak_memory_gib"],
+            "weights_sha256": scores["weights_sha256"],
+            "processor": metrics["hardware"]["processor"],
+            "tensorflow": metrics["versions"]["tensorflow"],
+        }
+        for name in ("validation_f1", "validation_accuracy", "training_f1"):
+            if not 0 <= row[name] <= 1:
+                raise ValueError(f"{name} is {row[name]}")
+        epochs = [
+            {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
+            for number in range(run.parameters["epochs"])
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise DamagedResultError(f"{path.relative_to(utilities.ROOT)}: {what}") from error
+    return {"row": row, "epochs": epochs}
+
+
+# --- Execution ------------------------------------------------------------------------------------
+
+
+def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
+    """Execute a run if it is not finished yet, and return its result; this is what a worker does.
+
+    Two workers that are given the same run at once do not get into each other's way: the second waits for the first. A run
+    that was interrupted goes on after its last epoch.
+
+    Raises:
+        UserError: the run failed, or this worker's project is not the one that the sweep was started from.
+        DiskFullError: there is no room for the result.
+    """
+    os.environ.pop(
+        "MALLOC_TRIM_THRESHOLD_", None
+    )  # Dask's workers set it; a kernel that inherits it takes twice as long
+    code_sha256.cache_clear()
+    if identity(run, data_sha256) != run_identity:
+        raise UserError("this worker has other code or another lock than the sweep: give all machines the same project")
+    folder = RUNS_FOLDER / run_identity
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
+            try:
+                result = read_result(run, run_identity)
+            except DamagedResultError:  # the sweep has said so
+                result = None
+            if result is None:
+                profile = f"{RUNS_FOLDER.name}/{run_identity}"
+                execute_notebook(
+                    EXPERIMENT, folder / "experiment.ipynb", run.parameters | {"profile": profile}, show=False
+                )
+                code_sha256.cache_clear()
+                if identity(run, data_sha256) != run_identity:
+                    (folder / "experiment.ipynb").unlink()
+                    raise UserError(
+                        "the code or the lock was changed while this ran, so the result is nobody's: run it again"
+                    )
+                result = read_result(run, run_identity)
+            for rest in (
+                folder / "checkpoints",
+                *folder.glob(".experiment.ipynb.*"),
+            ):  # of this run, and of killed ones
+                shutil.rmtree(rest, ignore_errors=True)
+    except (OSError, UserError) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC or f"[Errno {errno.ENOSPC}]" in str(error):
+            raise DiskFullError(f"the disk is full: {error}") from error
+        raise UserError(str(error)) from error
+    return result

@@ -1,0 +1,339 @@
+"""The sweep: every run of a grid, as tasks of Dask, on this machine or on a cluster: `python -m pipeline.experiments`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+import utilities
+from pipeline.errors import UserError, run_command
+from pipeline.experiment_run import (
+    EPOCH_COLUMNS,
+    DamagedResultError,
+    DiskFullError,
+    Result,
+    execute,
+    identity,
+    read_result,
+)
+from pipeline.grid import GRID_FILE, Run, read_grid
+from pipeline.parameters import read_yaml
+
+CONNECTION_TIMEOUT = 10
+"""Seconds a scheduler may take to answer."""
+MEMORY_OF_A_RUN = 1.5
+"""GiB that a worker and the kernel of its run take together, at most."""
+SECONDS_BETWEEN_TABLES = 5
+"""The tables are written after a run if the last time is so long ago, and at the end."""
+TABLE_KEYS = ("claim", "variant", "budget", "seed", "identity")
+
+
+class SweepStoppedError(UserError):
+    """The sweep ended before its runs did. What is finished is kept."""
+
+
+def _quiet() -> None:
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is told in our own words, or not at all
+
+
+# --- What is finished -----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Sweep:
+    """The runs of a grid with their identities, and what is known of each."""
+
+    grid: Path
+    runs: dict[str, Run]
+    results: dict[str, Result] = dataclasses.field(default_factory=dict)
+    failures: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def table_path(self) -> Path:
+        return utilities.REPORTS_FOLDER / f"{self.grid.stem}.csv"
+
+    @property
+    def epochs_path(self) -> Path:
+        return utilities.REPORTS_FOLDER / f"{self.grid.stem}_epochs.csv"
+
+    def missing(self) -> dict[str, Run]:
+        return {name: run for name, run in self.runs.items() if name not in self.results}
+
+    def table(self) -> pd.DataFrame:
+        """One row a run: what it is, whether it is finished, its parameters and, if it is finished, its figures."""
+        rows = []
+        for run_identity, run in self.runs.items():
+            keys = (run.claim, run.variant, run.budget, run.seed, run_identity)
+            status = (
+                "finished" if run_identity in self.results else "failed" if run_identity in self.failures else "missing"
+            )
+            parameters = {name: value for name, value in run.parameters.items() if name != "seed"}
+            figures = self.results.get(run_identity, {"row": {}})["row"]
+            rows.append(dict(zip(TABLE_KEYS, keys, strict=True)) | {"status": status} | parameters | figures)
+        return pd.DataFrame(rows)
+
+    def write(self) -> None:
+        """Write both tables, each in one step."""
+        epochs = [
+            {"identity": run_identity} | row
+            for run_identity in self.runs
+            if run_identity in self.results
+            for row in self.results[run_identity]["epochs"]
+        ]
+        for path, table in (
+            (self.table_path, self.table()),
+            (self.epochs_path, pd.DataFrame(epochs, columns=["identity", "epoch", *EPOCH_COLUMNS])),
+        ):
+            with utilities.replace_when_complete(path) as temporary:
+                table.to_csv(temporary, index=False, lineterminator="\n")
+
+
+def read_sweep(grid: Path) -> Sweep:
+    """A grid's runs and those of their results that exist, in the runs' own folders or else in the tables.
+
+    A result that can't be read is reported, and its run counts as missing.
+    """
+    data_sha256 = utilities.content_hash(utilities.load_fashion_mnist(verbose=1))
+    sweep = Sweep(grid, {identity(run, data_sha256): run for run in read_grid(grid)})
+    tabled = _tabled_results(sweep)
+    for run_identity, run in sweep.runs.items():
+        try:
+            result = read_result(run, run_identity) or tabled.get(run_identity)
+        except DamagedResultError as error:
+            print(f"{run.name}: its result is damaged and it is run again ({error})", flush=True)
+            result = None
+        if result is not None:
+            sweep.results[run_identity] = result
+    return sweep
+
+
+def _tabled_results(sweep: Sweep) -> dict[str, Result]:
+    """What the tables hold of the sweep's runs; a run counts only if both have it completely."""
+    if not (sweep.table_path.exists() and sweep.epochs_path.exists()):
+        return {}
+    try:
+        table = pd.read_csv(sweep.table_path)
+        epochs = pd.read_csv(sweep.epochs_path)
+        table = table[table["status"] == "finished"]
+        figures = table.columns[table.columns.get_loc("threads") + 1 :]
+        by_run = dict(list(epochs.groupby("identity", sort=False)))
+        results = {}
+        for row in table.to_dict("records"):
+            run = sweep.runs.get(row["identity"])
+            curve = by_run.get(row["identity"])
+            complete = run and curve is not None and len(curve) == run.parameters["epochs"]
+            if complete and not any(pd.isna(row[name]) for name in figures):
+                result = {"row": {name: row[name] for name in figures}}
+                results[row["identity"]] = result | {"epochs": curve.drop(columns="identity").to_dict("records")}
+    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+        print(f"{sweep.table_path.name} can't be read and is made again ({error})", flush=True)
+        return {}
+    return results
+
+
+# --- Where it runs --------------------------------------------------------------------------------
+
+
+def workers_with_room() -> int:
+    """How many runs this machine has room for at once: one a core, as far as its memory goes."""
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
+
+    return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / 2**30 / MEMORY_OF_A_RUN)))
+
+
+def _require_scheduler(address: str) -> None:
+    """Refuse an address where no scheduler answers: Dask's own client can wait there for ever."""
+    from distributed.core import connect
+
+    async def greet() -> None:
+        await (await connect(address, timeout=CONNECTION_TIMEOUT)).close()
+
+    try:
+        asyncio.run(asyncio.wait_for(greet(), CONNECTION_TIMEOUT))
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(
+            f"no Dask scheduler answers at {address} within {CONNECTION_TIMEOUT} s: expected an address such as "
+            "tcp://host:8786 of one that runs (`dask scheduler`)"
+        ) from error
+
+
+@contextmanager
+def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) -> Iterator[Any]:
+    """A Dask client of a running scheduler, of a Slurm cluster, or of a cluster of processes on this machine."""
+    import dask
+    import distributed
+
+    _quiet()
+    if scheduler is not None:
+        _require_scheduler(scheduler)
+        with distributed.Client(scheduler, timeout=CONNECTION_TIMEOUT) as client:
+            yield client
+        return
+    if slurm is not None:
+        cluster = _slurm_cluster(slurm, workers)
+    else:
+        # No run waits at a worker while another worker is idle.
+        dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
+        cluster = distributed.LocalCluster(
+            n_workers=workers or workers_with_room(),
+            threads_per_worker=1,
+            memory_limit=None,  # the work is in the kernels, which Dask doesn't see
+            dashboard_address="127.0.0.1:0",
+            silence_logs=logging.CRITICAL,
+        )
+    with cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def _slurm_cluster(path: Path, workers: int | None) -> Any:
+    """A cluster of Slurm jobs with the settings of a file; the jobs are submitted."""
+    from dask_jobqueue.slurm import SLURMCluster
+
+    settings = read_yaml(path)
+    jobs = settings.pop("jobs", 1) if workers is None else workers
+    if not isinstance(jobs, int) or jobs < 1:
+        raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
+    try:
+        settings.pop("jobs", None)
+        cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings)
+    except (TypeError, ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"{path.name}: no Slurm cluster can be had with these settings: {error}") from error
+    if shutil.which("sbatch") is None:
+        cluster.close()
+        raise UserError("Slurm's sbatch is not there: run this on a machine of the cluster that can submit jobs")
+    cluster.scale(jobs=jobs)
+    return cluster
+
+
+# --- The sweep ------------------------------------------------------------------------------------
+
+
+def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
+    """Run what is missing of a sweep, and keep its tables current.
+
+    Args:
+        client: a Dask client.
+        work: what a worker does with (run, identity, hash of the data).
+
+    Raises:
+        SweepStoppedError: the disk is full, or the scheduler is gone; finished runs are kept.
+    """
+    from distributed import as_completed
+
+    missing = sweep.missing()
+    data_sha256 = utilities.content_hash(utilities.load_fashion_mnist())
+    futures = client.map(
+        work,
+        list(missing.values()),
+        list(missing),
+        [data_sha256] * len(missing),
+        key=[f"experiment-{name}" for name in missing],  # the common beginning lets Dask share them out evenly
+        retries=1,
+        pure=False,
+    )
+    total = round(sum(run.cost for run in missing.values()), 3)
+    progress = tqdm(total=total, disable=None, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False)
+    looked, workers, finished, seconds, cost = 0.0, 1, 0, 0.0, 0.0
+    try:
+        for future in as_completed(futures):
+            key = future.key.removeprefix("experiment-")
+            run = missing[key]
+            try:
+                result = future.result()
+            except CancelledError as error:
+                raise SweepStoppedError("the connection to Dask's scheduler is lost") from error
+            except DiskFullError as error:
+                raise SweepStoppedError(str(error)) from error
+            except Exception as error:  # whatever a run died of, the others go on
+                kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+                sweep.failures[key] = f"{kind}{error}"
+                line = f"failed twice: {sweep.failures[key]}"
+            else:
+                sweep.results[key] = result
+                row = result["row"]
+                seconds, cost = seconds + row["seconds"], cost + run.cost
+                line = (
+                    f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}, {row['seconds']:.0f} s"
+                )
+            future.release()
+            finished += 1
+            if time.monotonic() - looked > SECONDS_BETWEEN_TABLES:
+                sweep.write()
+                workers = max(1, len(client.nthreads()))
+                looked = time.monotonic()
+            progress.update(run.cost)
+            if cost:
+                left = seconds / cost * (total - progress.n) / workers
+                progress.set_description_str(f"about {in_words(left)} left")
+                line += f"; about {in_words(left)} left"
+            progress.write(f"[{finished}/{len(missing)}] {run.name}: {line}")
+            sys.stdout.flush()
+    except OSError as error:
+        raise SweepStoppedError(str(error)) from error
+    finally:
+        progress.close()
+        if client.status == "running":
+            client.cancel(futures)
+    sweep.write()
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person would say it: "40 s", "12 min", "3 h 05 min"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0] + ". Finished runs are not repeated.")
+    parser.add_argument(
+        "--grid",
+        type=Path,
+        default=GRID_FILE,
+        help="a YAML file of claims, variants and seeds (default: experiments.yaml)",
+    )
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
+    place.add_argument(
+        "--slurm", type=Path, metavar="FILE", help="settings of a Slurm cluster, as in pipeline/slurm.yaml"
+    )
+    parser.add_argument("--workers", type=int, help="runs at once (default: as many as this machine has room for)")
+    arguments = parser.parse_args()
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers is {arguments.workers}: expected at least 1")
+    sweep = read_sweep(arguments.grid.resolve())
+    sweep.write()
+    missing = sweep.missing()
+    print(f"{len(sweep.runs)} runs, of which {len(sweep.runs) - len(missing)} are finished", flush=True)
+    if missing:
+        with dask_client(arguments.scheduler, arguments.slurm, arguments.workers) as client:
+            print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
+            if not client.nthreads():
+                print("waiting for a first worker ...", flush=True)
+            run_sweep(sweep, client)
+    table = sweep.table_path.relative_to(utilities.ROOT)
+    print(f"{len(sweep.results)} of {len(sweep.runs)} runs are finished: {table}", flush=True)
+    if sweep.failures:
+        names = "\n".join(f"  - {sweep.runs[key].name}: {text}" for key, text in sweep.failures.items())
+        raise UserError(
+            f"{utilities.counted(len(sweep.failures), 'run')} failed; run it again to try them again:\n{names}"
+        )
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,217 @@
+"""The grid of the experiments: a YAML file of claims, variants and seeds, and the runs that it asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import papermill
+import yaml
+
+import utilities
+from pipeline.errors import UserError
+from pipeline.parameters import NOTEBOOKS_FOLDER, check_parameters
+
+EXPERIMENT = NOTEBOOKS_FOLDER / "experiment.ipynb"
+GRID_FILE = utilities.ROOT / "experiments.yaml"
+BASELINE = "baseline"
+RESERVED = ("profile", "seed")
+METRICS, DIRECTIONS = ("f1", "overfitting"), ("lower", "higher")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One training: a variant with a seed, at the budget of the sweep ("reduced") or at iteration 2's own ("full")."""
+
+    claim: str
+    variant: str
+    budget: str
+    seed: int
+    parameters: dict[str, Any] = dataclasses.field(hash=False)
+    """All of the notebook's, but `profile`."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.variant}, seed {self.seed}{', full budget' if self.budget == 'full' else ''}"
+
+    @property
+    def cost(self) -> float:
+        """Passes over the whole training set: what the time left is reckoned by."""
+        return self.parameters["epochs"] * self.parameters["share"]
+
+
+class _Reader:
+    """Reads a YAML file with the line of each part, so that a mistake can be pointed at."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.lines: dict[tuple, int] = {(): 1}
+        self.seen: set[int] = set()
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path.name} is no text: {error}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            raise UserError(
+                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+            ) from error
+        self.content = self._plain(root, ()) if root is not None else None
+
+    def _plain(self, node: yaml.Node, place: tuple) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if id(node) in self.seen:  # it may hold itself, or blow up
+            raise self.error(place, "an alias (*name) is not understood here: write the value out")
+        self.seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(child, (*place, number)) for number, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            content: dict[Any, Any] = {}
+            for key_node, child in node.value:
+                if not isinstance(key_node, yaml.ScalarNode):
+                    raise self.error(place, "a list or a mapping stands before a colon: expected a name")
+                key = self._plain(key_node, (*place, "?"))
+                self.lines[*place, key] = key_node.start_mark.line + 1
+                if key in content:
+                    raise self.error((*place, key), f"{key} is there twice")
+                content[key] = self._plain(child, (*place, key))
+            return content
+        loader = yaml.SafeLoader("")
+        return loader.construct_object(node)
+
+    def error(self, place: tuple, text: str) -> UserError:
+        while place not in self.lines:
+            place = place[:-1]
+        return UserError(f"{self.path.name}, line {self.lines[place]}: {text}")
+
+    def get(self, place: tuple, kind: type, expected: str, default: Any = None) -> Any:
+        """What stands at a place, if it is of a kind and not empty; `default` if nothing stands there."""
+        value: Any = self.content
+        for key in place:
+            if isinstance(value, dict) and key not in value and default is not None:
+                return default
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise self.error(place, f"{key} is missing: expected {expected}") from None
+        if not isinstance(value, kind) or isinstance(value, bool) or (value in ("", [], {}) and default is None):
+            raise self.error(place, f"{place[-1] if place else 'the file'} is {value!r}: expected {expected}")
+        return value
+
+    def refuse_others(self, place: tuple, known: tuple[str, ...]) -> None:
+        for key in self.get(place, dict, f"lines of {', '.join(known)}"):
+            if key not in known:
+                raise self.error((*place, key), f"{key} is unknown: expected {', '.join(known)}")
+
+
+def read_grid(path: Path = GRID_FILE) -> list[Run]:
+    """The runs that a grid asks for: seed by seed, so that a sweep that is stopped half-way has compared all variants.
+
+    Raises:
+        UserError: the grid does not fit; the text names the line.
+    """
+    reader = _Reader(path)
+    reader.refuse_others((), ("seeds", "baseline", "full_budget", "claims"))
+    common = _parameters(reader, ("baseline",), {})
+    seeds = _seeds(reader, ("seeds",))
+    variants: dict[str, tuple[str, dict[str, Any]]] = {BASELINE: (BASELINE, common)}
+    claim_names = []
+    for number in range(len(reader.get(("claims",), list, "a list of claims"))):
+        place = ("claims", number)
+        name = _claim(reader, place)
+        if name in claim_names:
+            raise reader.error((*place, "name"), f"the name {name!r} is there twice")
+        claim_names.append(name)
+        for variant in reader.get((*place, "variants"), dict, "lines of `name: {parameter: value}`"):
+            spot = (*place, "variants", variant)
+            if not isinstance(variant, str):
+                raise reader.error(spot, f"the variant's name is {variant!r}: expected text")
+            parameters = _parameters(reader, spot, common)
+            for other, (_, others) in variants.items():
+                if variant == other or parameters == others:
+                    what = "name" if variant == other else "parameters"
+                    raise reader.error(spot, f"the variant {variant!r} is a duplicate: it has the {what} of {other!r}")
+            variants[variant] = (name, parameters)
+    runs = [
+        Run(claim, variant, "reduced", seed, parameters | {"seed": seed})
+        for seed in seeds
+        for variant, (claim, parameters) in variants.items()
+    ]
+    return runs + _full_budget(reader, variants)
+
+
+def _claim(reader: _Reader, place: tuple) -> str:
+    """Check a claim's own lines and return its name."""
+    reader.get(place, dict, "a claim with its name, claim, expect and variants")
+    reader.refuse_others(place, ("name", "claim", "expect", "variants"))
+    reader.get((*place, "claim"), str, "the claim in a sentence")
+    expected = reader.get((*place, "expect"), dict, "{f1: lower}, for example")
+    for metric, direction in expected.items():
+        if metric not in METRICS or direction not in DIRECTIONS:
+            raise reader.error(
+                (*place, "expect"),
+                f"expect is {{{metric}: {direction}}}: expected {' or '.join(METRICS)}, {' or '.join(DIRECTIONS)}",
+            )
+    return reader.get((*place, "name"), str, "a short name")
+
+
+def _full_budget(reader: _Reader, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
+    if "full_budget" not in reader.content:
+        return []
+    place = ("full_budget",)
+    reader.refuse_others(place, ("parameters", "seeds", "variants"))
+    _parameters(reader, (*place, "parameters"), {})
+    budget = reader.content["full_budget"]["parameters"]
+    chosen = reader.get((*place, "variants"), list, "a list of variants")
+    for number, variant in enumerate(chosen):
+        if variant not in variants:
+            raise reader.error((*place, "variants", number), f"there is no variant {variant!r} among the claims")
+        if variant in chosen[:number]:
+            raise reader.error((*place, "variants", number), f"the variant {variant!r} is a duplicate")
+    return [
+        Run(variants[variant][0], variant, "full", seed, variants[variant][1] | budget | {"seed": seed})
+        for seed in _seeds(reader, (*place, "seeds"))
+        for variant in chosen
+    ]
+
+
+def _seeds(reader: _Reader, place: tuple) -> list[int]:
+    seeds = reader.get(place, list, "a list of at least one seed")
+    for number, seed in enumerate(seeds):
+        _checked(reader, (*place, number), {"seed": seed})
+        if seed in seeds[:number]:
+            raise reader.error((*place, number), f"the seed {seed} is there twice")
+    return seeds
+
+
+def _parameters(reader: _Reader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
+    """All parameters of a run but its seed: what stands at a place, over `common`, over the notebook's own."""
+    own = reader.get(place, dict, "lines of `parameter: value`", default={})
+    if place not in reader.lines:
+        raise reader.error(place, f"{place[-1]} is missing: without it the claims have nothing to be compared with")
+    for name in own:
+        if name in RESERVED:
+            raise reader.error((*place, name), f"{name} can't be set here: the sweep sets it")
+        _checked(reader, (*place, name), {name: own[name]})
+    own = {
+        name: float(value) if name in _floats() else value for name, value in own.items()
+    }  # 5 and 5.0 are the same run
+    return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
+
+
+@functools.cache
+def _floats() -> set[str]:
+    declared = papermill.inspect_notebook(EXPERIMENT)
+    return {name for name, declaration in declared.items() if declaration["inferred_type_name"] == "float"}
+
+
+def _checked(reader: _Reader, place: tuple, values: dict[str, Any]) -> None:
+    try:
+        check_parameters(EXPERIMENT, values)
+    except UserError as error:
+        raise reader.error(place, str(error)) from error

@@ -1,0 +1,187 @@
+"""A small real sweep whose worker, client and scheduler are killed in turn ends with the table of an undisturbed one."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+import utilities
+from pipeline.experiment_run import RUNS_FOLDER
+
+GRID = """\
+seeds: [1]
+baseline: {share: 0.004, epochs: 6}
+claims:
+  - name: changes
+    claim: They change something.
+    expect: {f1: lower}
+    variants:
+      rotation and noise: {rotation: 10, noise: 0.1}
+      no dropout: {dropout: 0}
+"""
+TIME_LIMIT = 400
+MARK = "KILLS_TEST"
+"""An environment variable that all processes of this test bear."""
+DASK = [str(Path(sys.executable).with_name("dask"))]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def sweep(tmp_path, monkeypatch):
+    """The grid, the place of its table, and a way to start the sweep; nothing of it is left in `reports/`."""
+    grid = tmp_path / f"kills_{os.getpid()}.yaml"
+    grid.write_text(GRID, encoding="utf-8")
+    monkeypatch.setenv(MARK, str(os.getpid()))
+    started = []
+
+    class Sweep:
+        table = utilities.REPORTS_FOLDER / f"{grid.stem}.csv"
+
+        def start(self, *arguments):
+            command = [sys.executable, "-m", "pipeline.experiments", "--grid", str(grid), *arguments]
+            started.append(
+                subprocess.Popen(
+                    command, cwd=utilities.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+                )
+            )
+            return started[-1]
+
+        def runs(self):
+            return list(pd.read_csv(self.table)["identity"])
+
+        def scores(self):
+            table = pd.read_csv(self.table)
+            assert list(table["status"]) == ["finished"] * 3
+            return table[
+                ["variant", "validation_f1", "validation_accuracy", "training_f1", "best_epoch", "weights_sha256"]
+            ]
+
+        def newest_trace(self):
+            """When a run last left something behind, in seconds since 1970."""
+            traces = [RUNS_FOLDER.glob(f"{name}/[em]*") for name in self.runs()]  # executed copy, metrics
+            traces += [RUNS_FOLDER.glob(f"{name}/checkpoints/*") for name in self.runs()]
+            return max((path.stat().st_mtime for paths in traces for path in paths), default=0)
+
+        def forget(self):
+            for name in self.runs():
+                shutil.rmtree(RUNS_FOLDER / name, ignore_errors=True)
+            for path in utilities.REPORTS_FOLDER.glob(f"{grid.stem}*.csv"):
+                path.unlink()
+
+    sweep = Sweep()
+    yield sweep
+    for process in started:
+        stop(process)
+    sweep.forget()
+
+
+@pytest.fixture
+def dask_process():
+    """Starts Dask's own commands: a scheduler, a worker."""
+    started = []
+
+    def start(*arguments):
+        command = [*DASK, *map(str, arguments)]
+        started.append(
+            subprocess.Popen(command, cwd=utilities.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        stop(process)
+
+
+def stop(process):
+    for one in [*children(process), process]:
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            one.kill()
+    process.wait()
+
+
+def children(process):
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def wait_for(what, condition):
+    deadline = time.monotonic() + TIME_LIMIT
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.2)
+    return found
+
+
+def checkpoints(sweep):
+    return [name for name in sweep.runs() if (RUNS_FOLDER / name / "checkpoints" / "experiment.npz").exists()]
+
+
+def kernels():
+    """Kernels that were started by this test, directly or through a worker."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            if "ipykernel_launcher" in (process.info["cmdline"] or []) and process.environ().get(MARK) == str(
+                os.getpid()
+            ):
+                found.append(process)
+    return found
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process):
+    """An undisturbed sweep; then one whose worker, client and scheduler are killed, each while runs go on."""
+    undisturbed = sweep.start("--workers", "2")
+    output, _ = undisturbed.communicate(timeout=TIME_LIMIT)
+    assert undisturbed.returncode == 0, output
+    expected = sweep.scores()
+    sweep.forget()
+
+    port = free_port()
+    address = f"tcp://127.0.0.1:{port}"
+    scheduler = dask_process("scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard")
+    workers = [dask_process("worker", address, "--nthreads", 1, "--no-dashboard") for _ in range(2)]
+
+    client = sweep.start("--scheduler", address)
+    wait_for("a first epoch", lambda: sweep.table.exists() and checkpoints(sweep))
+    (killed,) = (one for one in children(workers[0]) if "spawn_main" in " ".join(one.cmdline()))  # below Dask's nanny
+    killed.send_signal(signal.SIGKILL)
+
+    wait_for("the kernel of the killed worker to end", lambda: len(kernels()) < 2)
+    client.send_signal(signal.SIGKILL)
+    client.wait()
+    time.sleep(2)
+
+    client = sweep.start("--scheduler", address)
+    began = time.time()
+    wait_for("the sweep to go on", lambda: sweep.newest_trace() > began + 3)
+    stop(scheduler)
+    output, _ = client.communicate(timeout=TIME_LIMIT)
+    assert client.returncode == 1, output
+    assert "error: the connection to Dask's scheduler is lost" in output
+    assert "Traceback" not in output
+    for one in workers:
+        stop(one)
+    wait_for("kernels without a worker to end", lambda: not kernels())
+
+    last = sweep.start("--workers", "1")
+    output, _ = last.communicate(timeout=TIME_LIMIT)
+    assert last.returncode == 0, output
+    pd.testing.assert_frame_equal(sweep.scores(), expected)
