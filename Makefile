@@ -3,6 +3,10 @@
 # What you may override: make report PROFILE=smoke PYTHON=python3.12
 PROFILE ?= full# the parameter set: full, quick, smoke, original, best, or your own file in notebooks/profiles
 PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
+GRID ?= experiments.yaml# what make experiments runs
+WORKERS ?=# how many of them at once; as many as this machine has room for by default
+SCHEDULER ?=# address of a running Dask scheduler, tcp://host:8786
+SLURM ?=# settings of a Slurm cluster, a file such as pipeline/slurm.yaml
 
 PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
 ifeq ($(filter $(PROFILE),$(PROFILES)),)
@@ -14,7 +18,8 @@ endif
 .SUFFIXES:
 
 OUTPUT := reports$(if $(filter-out full,$(PROFILE)),/$(PROFILE))
-PARTS := part1_mnist part2_fashion_mnist
+PARTS := part1_mnist part2_fashion_mnist part3_experiments
+EXPERIMENTS := experiments.yaml reports/experiments.csv reports/experiments_epochs.csv
 ENVIRONMENT := .venv/.complete
 RUN := .venv/bin/python -m
 export PYTHONUTF8 := 1
@@ -22,10 +27,10 @@ export PYTHONUTF8 := 1
 .PHONY: help
 help: ## print this list
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
-	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-8s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
+	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-11s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
 
 .PHONY: report
-report: $(PARTS:%=$(OUTPUT)/%.pdf) ## the hand-in: executed notebooks and PDFs of both parts, in reports/
+report: $(PARTS:%=$(OUTPUT)/%.pdf) ## the hand-in: executed notebooks and PDFs of all parts, in reports/
 	@echo "The hand-in is in $(OUTPUT)/: $(PARTS:%=%.ipynb) $(PARTS:%=%.pdf)"
 
 .PHONY: submit
@@ -63,6 +68,10 @@ benchmarks/packages/.complete: benchmarks/requirements.txt | $(ENVIRONMENT)
 	.venv/bin/uv pip install --quiet --target $(@D) -r $< -c requirements.txt
 	@touch $@
 
+.PHONY: experiments
+experiments: $(ENVIRONMENT) data/Fashion_MNIST.h5 ## part 3's runs, hours of them; stop and start it at any time, finished runs are kept
+	@$(RUN) pipeline.experiments --grid "$(GRID)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(if $(SLURM),--slurm "$(SLURM)") $(if $(WORKERS),--workers "$(WORKERS)")
+
 .PHONY: readme
 readme: $(ENVIRONMENT) ## the README's results table from the metrics files
 	$(RUN) pipeline.readme
@@ -87,7 +96,8 @@ data/Fashion_MNIST.h5: | $(ENVIRONMENT)
 	@$(RUN) pipeline.fetch_data fashion_mnist
 
 $(OUTPUT)/part1_mnist.ipynb: data/mnist/train-images-idx3-ubyte
-$(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5
+$(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5 $(EXPERIMENTS)
+$(OUTPUT)/part3_experiments.ipynb: $(EXPERIMENTS)
 $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.yaml utilities.py $(ENVIRONMENT)
 	@$(RUN) pipeline.run_notebook $* --profile $(PROFILE)
 

@@ -628,14 +628,26 @@ def _import_keras():
     return keras
 
 
-def start(seed: int) -> None:
+def start(seed: int, threads: int | None = None) -> None:
     """Prepare a notebook: load Keras quietly, seed Python, NumPy and TensorFlow, draw figures as vectors.
 
+    Args:
+        seed: from 0 to 2**32 - 1.
+        threads: that TensorFlow computes with, all cores' by default. Sums are taken in another order with another number
+            of threads, so figures that machines of different sizes should share need the same one.
+
     Raises:
-        ValueError: `seed` is no integer from 0 to 2**32 - 1.
+        ValueError: an argument is no integer or out of range.
     """
     _require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
-    _import_keras().utils.set_random_seed(seed)
+    keras = _import_keras()
+    if threads is not None:
+        import tensorflow as tf
+
+        _require_integer("threads", threads, minimum=1)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    keras.utils.set_random_seed(seed)
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None:
         import matplotlib_inline.backend_inline
@@ -1497,6 +1509,218 @@ def silent_units(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame.from_dict(units, orient="index", columns=["units", "never active"]).rename_axis("layer")
 
 
+# --- The experiments ------------------------------------------------------------------------------
+
+EXPERIMENTS_FILE = ROOT / "experiments.yaml"
+EXPERIMENT_METRICS = {"f1": "macro F1", "overfitting": "overfitting"}
+"""What the experiments compare: validation macro F1, and by how much the training F1 of the same weights is higher."""
+
+
+def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame, pd.DataFrame, list[dict[str, Any]]]:
+    """What `make experiments` left in `reports/`, and the claims that it is about.
+
+    Returns:
+        The runs, one row each: `claim`, `variant`, `budget` ("reduced" or "full"), `seed`, `status` ("finished", "missing" or
+        "failed"), the parameters, and of finished runs `f1`, `overfitting`, `seconds`, `processor_seconds`,
+        `model_parameters`, `multiply_adds` and more; their epochs, with the run's variant, budget and seed in each row; and the
+        claims as the grid has them: `name`, `claim`, `expect`, `variants`.
+
+    Raises:
+        DataError: the tables are not there.
+    """
+    import yaml
+
+    grid = Path(grid)
+    paths = [REPORTS_FOLDER / f"{grid.stem}{part}.csv" for part in ("", "_epochs")]
+    for path in (grid, *paths):
+        if not path.exists():
+            raise DataError(f"{_relative(path)} is not there: `make experiments` writes the tables of experiments.yaml")
+    runs, epochs = map(pd.read_csv, paths)
+    runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, "validation_f1", "training_f1"])))
+    runs["f1"], runs["overfitting"] = runs["validation_f1"], runs["training_f1"] - runs["validation_f1"]
+    epochs = epochs.merge(runs[["identity", "claim", "variant", "budget", "seed"]], on="identity")
+    return runs, epochs, yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
+
+
+def paired_effect(differences: np.ndarray, comparisons: int = 1) -> dict[str, float]:
+    """Mean of paired differences, (n,), with its 95 % interval and the p-value of the paired t-test (Student, 1908).
+
+    With five pairs, tests on ranks or signs can't go below p = 0.06 whatever the data; the t-test can, and takes the differences
+    to be normally distributed for it.
+
+    Args:
+        comparisons: how many such effects p-values will be corrected for.
+
+    Returns:
+        `pairs`, `mean`, `low`, `high`, `p_value`, and `detectable`: the smallest true difference that so many pairs, scattered so,
+        show at p < 0.05 / `comparisons` four times out of five (Cohen, 1988). What can't be computed from fewer than two pairs is
+        not-a-number.
+    """
+    from scipy.stats import ttest_1samp
+    from statsmodels.stats.power import TTestPower
+
+    differences = np.asarray(differences, float)
+    pairs, nothing = len(differences), float("nan")
+    effect = {"pairs": pairs, "mean": differences.mean() if pairs else nothing}
+    scatter = differences.std(ddof=1) if pairs > 1 else nothing
+    if not scatter > 0:
+        return effect | dict.fromkeys(("low", "high", "p_value", "detectable"), nothing)
+    test = ttest_1samp(differences, 0)
+    interval = test.confidence_interval(0.95)
+    smallest = TTestPower().solve_power(nobs=pairs, alpha=0.05 / comparisons, power=0.8) * scatter
+    return effect | {
+        "low": interval.low,
+        "high": interval.high,
+        "p_value": float(test.pvalue),
+        "detectable": float(smallest),
+    }
+
+
+def _holm(p_values: pd.Series) -> pd.Series:
+    """P-values corrected for their number (Holm, 1979); those that are not-a-number stay so and don't count."""
+    from statsmodels.stats.multitest import multipletests
+
+    known = p_values.dropna()
+    corrected = multipletests(known, method="holm")[1] if len(known) else []
+    return pd.Series(corrected, known.index, dtype=float).reindex(p_values.index)
+
+
+def _differences(runs: pd.DataFrame, metric: str, budget: str = "reduced") -> pd.DataFrame:
+    """Each variant's metric minus the baseline's of the same seed: a row a seed, a column a variant, in the table's order."""
+    chosen = runs[runs["budget"] == budget]
+    scores = chosen.pivot(index="seed", columns="variant", values=metric)
+    scores = scores.reindex(columns=list(dict.fromkeys(["baseline", *chosen["variant"]])))
+    return scores.drop(columns="baseline").sub(scores["baseline"], axis=0)
+
+
+def variant_effects(runs: pd.DataFrame, metric: str = "f1") -> pd.DataFrame:
+    """What each variant changes: the paired effect (see `paired_effect`) of its seeds against the baseline's.
+
+    Args:
+        runs: from `load_experiments`.
+        metric: a key of `EXPERIMENT_METRICS`.
+
+    Returns:
+        One row a variant, in the table's order: `claim`, the fields of `paired_effect`, and `p_corrected`, the p-value after Holm's
+        correction for the number of variants.
+    """
+    differences = _differences(runs, metric)
+    table = pd.DataFrame({name: paired_effect(differences[name].dropna()) for name in differences}).T
+    table.insert(0, "claim", runs.drop_duplicates("variant").set_index("variant")["claim"].reindex(table.index))
+    table["p_corrected"] = _holm(table["p_value"])
+    return table.astype({"pairs": int}).rename_axis("variant")
+
+
+def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
+    """What each claim comes to: the mean effect of its variants, paired by seed, against what it says.
+
+    A seed counts if the baseline and all variants of the claim are finished with it. A claim is
+
+    - contradicted, if the mean effect is distinguishable from zero in the other direction, or if one of its variants alone is: a
+      claim says that every such change does harm, and one that does good refutes it;
+    - supported, if the mean effect is distinguishable from zero in the claimed direction, and it is not contradicted;
+    - not distinguishable with so many runs otherwise.
+
+    Distinguishable means p < 0.05 after Holm's correction, for the number of claims or, of single variants, of all variants.
+
+    Args:
+        runs, claims: from `load_experiments`.
+
+    Returns:
+        One row for each claim and metric that it speaks of: `claim`, `metric`, `expected` ("lower" or "higher"), the fields of
+        `paired_effect`, `p_corrected`, `contrary` (the variants that are distinguishable in the other direction), `verdict`, and
+        `full_budget`, the mean differences of those variants that were also run at the full budget, by name.
+    """
+    statements = [(claim, metric, expected) for claim in claims for metric, expected in claim["expect"].items()]
+    rows = []
+    for claim, metric, expected in statements:
+        differences = _differences(runs, metric)[list(claim["variants"])].dropna()
+        row = {"claim": claim["name"], "metric": metric, "expected": expected}
+        at_full = _differences(runs, metric, "full").reindex(columns=list(claim["variants"])).mean().dropna()
+        row |= paired_effect(differences.mean(axis=1), comparisons=len(statements))
+        rows.append(row | {"full_budget": at_full.to_dict()})
+    table = pd.DataFrame(rows)
+    table["p_corrected"] = _holm(table["p_value"])
+    variants = {metric: variant_effects(runs, metric) for metric in table["metric"].unique()}
+    table["contrary"] = [_contrary(variants[row["metric"]], row) for _, row in table.iterrows()]
+    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
+    return table
+
+
+def _sign(direction: str) -> int:
+    return 1 if direction == "higher" else -1
+
+
+def _contrary(variants: pd.DataFrame, row: pd.Series) -> list[str]:
+    own = variants[variants["claim"] == row["claim"]]
+    if len(own) == 1:  # which is the claim's own effect
+        return []
+    return list(own.index[(own["p_corrected"] < 0.05) & (own["mean"] * _sign(row["expected"]) < 0)])
+
+
+def _verdict(row: pd.Series) -> str:
+    distinguishable = row["p_corrected"] < 0.05
+    as_claimed = row["mean"] * _sign(row["expected"]) > 0
+    if row["contrary"] or (distinguishable and not as_claimed):
+        return "contradicted"
+    return "supported" if distinguishable else "not distinguishable"
+
+
+def claim_sentences(effects: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each claim, in Markdown: what it says, the verdict, the effect, and how sure that is.
+
+    Args:
+        effects: from `claim_effects`.
+        claims: from `load_experiments`.
+    """
+    sentences = []
+    for claim in claims:
+        parts = [_effect_sentence(row) for _, row in effects[effects["claim"] == claim["name"]].iterrows()]
+        sentences.append(f"{claim['claim']} {' '.join(parts)}")
+    return sentences
+
+
+def _effect_sentence(row: pd.Series) -> str:
+    subject = {"f1": "the F1", "overfitting": "the overfitting"}[row["metric"]]
+    if np.isnan(row["p_value"]):
+        return f"*Not distinguishable*: {counted(row['pairs'], 'complete seed')} so far, and it takes at least two."
+    verdict = row["verdict"].capitalize() + (
+        f" with {counted(row['pairs'], 'seed')}" if row["verdict"] == "not distinguishable" else ""
+    )
+    mean, low, high = (_signed(row[name]) for name in ("mean", "low", "high"))
+    sentence = f"**{verdict}**: {subject} changes by {mean} on average ({low} to {high}, n = {row['pairs']}, p = {row['p_corrected']:.2g})"
+    if row["verdict"] == "not distinguishable":
+        sentence += f"; {row['detectable']:.4f} is what these runs could have seen"
+    if row["contrary"]:
+        sentence += f"; against it, each on its own: {', '.join(row['contrary'])}"
+    if row["full_budget"]:
+        there = ", ".join(f"{_signed(difference)} with {variant}" for variant, difference in row["full_budget"].items())
+        sentence += f"; at the full budget, {there}"
+    return sentence + "."
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}".replace("-", "−")
+
+
+def budget_agreement(runs: pd.DataFrame) -> pd.DataFrame:
+    """Variants that were also run at the full budget: their F1 there and at the reduced one, means over the seeds.
+
+    Args:
+        runs: from `load_experiments`.
+
+    Returns:
+        `reduced` and `full`, one row a variant that has both, the best at the full budget first. The attribute `attrs["correlation"]` is
+        Spearman's rank correlation of the two, not-a-number with fewer than three variants.
+    """
+    from scipy.stats import spearmanr
+
+    scores = runs.pivot_table(index="variant", columns="budget", values="f1").reindex(columns=["reduced", "full"])
+    scores = scores.dropna().sort_values("full", ascending=False)
+    scores.attrs["correlation"] = float(spearmanr(scores)[0]) if len(scores) > 2 else float("nan")
+    return scores
+
+
 # --- Figures --------------------------------------------------------------------------------------
 
 PALETTE = "colorblind"
@@ -1798,6 +2022,126 @@ def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
         figure,
         "Norm of the gradient of the loss with respect to each layer's weights",
         f"Lines on a logarithmic scale, by layer: {ends}.",
+    )
+
+
+def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
+    """Forest plot: the effect of each variant on the validation F1 with its 95 % interval, claim by claim.
+
+    Args:
+        effects: from `variant_effects`.
+        verdicts: from `claim_effects`.
+    """
+    first = verdicts[verdicts["metric"] == "f1"].set_index("claim")
+    names = list(dict.fromkeys(effects["claim"]))
+    figure, axes = _axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
+    axis, position, labels = axes[0, 0], 0, {}
+    colours = dict(zip(("supported", "contradicted", "not distinguishable"), (*_colours(2), (0.45,) * 3), strict=True))
+    markers = dict(zip(colours, "osD", strict=True))
+    for name in names:
+        own, verdict = effects[effects["claim"] == name], first["verdict"].get(name, "not distinguishable")
+        labels[position] = f"{name}: {verdict}"
+        position += 1
+        for variant, row in own.iterrows():
+            if row["pairs"]:
+                width = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["pairs"] > 1 else None
+                style = {"color": colours[verdict], "markersize": 4, "elinewidth": 1.2, "capsize": 2}
+                axis.errorbar(row["mean"], position, xerr=width, fmt=markers[verdict], **style)
+            labels[position] = variant
+            position += 1
+    axis.axvline(0, color="0.3", linewidth=0.8)
+    axis.set_yticks(list(labels), list(labels.values()), fontsize=8)
+    for text in axis.get_yticklabels():
+        if ": " in text.get_text():
+            text.set_fontweight("bold")
+    axis.set_ylim(position - 0.4, -0.6)
+    axis.grid(axis="x", color="0.9")
+    axis.set_axisbelow(True)
+    axis.set_xlabel("change of the validation F1 against the baseline of the same seed")
+    in_words = "; ".join(
+        f"{variant} {row['mean']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
+        if row["pairs"] > 1
+        else f"{variant} without an interval"
+        for variant, row in effects.iterrows()
+    )
+    return _described(
+        figure,
+        "The effect of each variant with its 95 % interval, claim by claim: left of the line it is worse than the baseline, right of "
+        "it better",
+        f"A point with a whisker for each variant: {in_words}.",
+    )
+
+
+def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
+    """Validation F1 by epoch, the mean over the seeds, one chart a claim with the baseline in each.
+
+    Args:
+        epochs: from `load_experiments`.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    reduced = epochs[epochs["budget"] == "reduced"]
+    means = reduced.pivot_table(index="epoch", columns="variant", values="val_f1", sort=False)
+    claim_of = reduced.drop_duplicates("variant").set_index("variant")["claim"]
+    claims = [claim for claim in claim_of.unique() if claim != "baseline"]
+    rows = max(1, -(-len(claims) // 3))
+    figure, axes = _axes(rows, 3, height=2.3 * rows, sharex=True, sharey=True)
+    for axis in axes.ravel()[len(claims) :]:
+        axis.axis("off")
+    for axis, claim in zip(axes.ravel(), claims, strict=False):
+        if "baseline" in means:
+            axis.plot(means["baseline"], color="black", linewidth=1.2, label="baseline")
+        variants = list(claim_of.index[claim_of == claim])
+        for variant, colour, style in zip(
+            variants, _colours(len(variants)), ("--", ":", "-.", (0, (5, 1, 1, 1))), strict=False
+        ):
+            axis.plot(means[variant], linestyle=style, color=colour, label=variant)
+        axis.set_title(claim, fontsize=9)
+        axis.legend(fontsize=6, loc="lower right")
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    for axis in axes[:, 0]:
+        axis.set_ylabel("validation F1")
+    for axis in axes[-1]:
+        axis.set_xlabel("epoch")
+    ends = "; ".join(f"{variant} {value:.4f}" for variant, value in means.tail(1).mean().items())
+    return _described(
+        figure,
+        "Validation F1 by epoch, means over the seeds, with the baseline as the solid black line in each chart",
+        f"A chart for each of {counted(len(claims), 'claim')}. At the last epoch: {ends}.",
+    )
+
+
+def plot_cost(runs: pd.DataFrame) -> Figure:
+    """Validation F1 of each variant, the mean over the seeds, against processor time and against its parameters.
+
+    Args:
+        runs: from `load_experiments`.
+    """
+    reduced = runs[(runs["budget"] == "reduced") & (runs["status"] == "finished")]
+    columns = {"f1": "mean", "processor_seconds": "median", "model_parameters": "median"}
+    table = reduced.groupby(["claim", "variant"], sort=False).agg(columns)
+    claims = list(dict.fromkeys(table.index.get_level_values("claim")))
+    figure, axes = _axes(1, 2, height=3.6, sharey=True)
+    costs = {"processor_seconds": "seconds of one processor", "model_parameters": "parameters"}
+    for axis, (column, label) in zip(axes[0], costs.items(), strict=True):
+        for claim, colour, marker in zip(claims, ["black", *_colours(9)], "*osD^v<>PX", strict=False):
+            size = 9 if claim == "baseline" else 5
+            axis.plot(
+                table.loc[claim, column], table.loc[claim, "f1"], marker, color=colour, markersize=size, label=claim
+            )
+        axis.set_xlabel(label)
+    axes[0, 0].set_ylabel("validation F1")
+    axes[0, 1].xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, fontsize=8)
+    in_words = "; ".join(
+        f"{variant} {row['f1']:.4f} in {row['processor_seconds']:.0f} s with {row['model_parameters']:,.0f} parameters"
+        for (_, variant), row in table.iterrows()
+    )
+    return _described(
+        figure,
+        "Score against cost: the validation F1 of each variant against the processor time of a run and against its parameters",
+        f"Two charts with a point for each variant: {in_words}.",
     )
 
 

@@ -25,7 +25,8 @@ from pipeline.errors import UserError
 NOTEBOOKS_FOLDER = utilities.ROOT / "notebooks"
 PROFILES_FOLDER = NOTEBOOKS_FOLDER / "profiles"
 HANDIN_FILE = utilities.ROOT / "handin.yaml"
-REPORTED_NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
+TRAINING_NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
+REPORTED_NOTEBOOKS = (*TRAINING_NOTEBOOKS, "part3_experiments")
 
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list}
 INTERVAL = re.compile(r"in ([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+?)\s*([\])])")

@@ -12,7 +12,7 @@ import nbformat
 
 import utilities
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import REPORTED_NOTEBOOKS
+from pipeline.parameters import REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS
 
 README = utilities.ROOT / "README.md"
 START, END = "<!-- results: written by `make readme`, do not edit -->", "<!-- end of results -->"
@@ -50,7 +50,7 @@ def results_table() -> str:
     held_out = [run["score"]["held_out"] for run in runs]
     lines.append(["Best model, held-out test accuracy (95 % interval)", "–", *(_with_interval(r) for r in held_out)])
     lines.append(["Best model, held-out test macro F1", "–", *(_figure(result["f1"]) for result in held_out)])
-    for number, notebook in enumerate(REPORTED_NOTEBOOKS, start=1):
+    for number, notebook in enumerate(TRAINING_NOTEBOOKS, start=1):
         kernel = runs[1][notebook]
         figures = f"{kernel['duration_seconds'] / 60:.0f} min, {kernel['peak_memory_gib']:.2f} GiB"
         lines.append([f"Part {number}, time and peak memory of its kernel", "–", "–", figures])
@@ -60,7 +60,7 @@ def results_table() -> str:
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
         f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
-        f"From the benchmark, the times and memory being medians of its runs:\n\n{benchmark_sentences()}"
+        f"From the benchmark, the times and memory being medians of its runs:\n\n{benchmark_sentences()}\n\n{experiment_sentences()}"
     )
 
 
@@ -87,6 +87,18 @@ def benchmark_sentences() -> str:
     return "\n".join(lines)
 
 
+def experiment_sentences() -> str:
+    """The claims of part 2's discussion with the verdicts of part 3."""
+    runs, _, claims = utilities.load_experiments()
+    finished = int((runs["status"] == "finished").sum())
+    sentences = utilities.claim_sentences(utilities.claim_effects(runs, claims), claims)
+    return (
+        f"What single changes do to iteration 2, from {finished:,} of {len(runs):,} runs of `make experiments` at a small budget (change "
+        "of the validation macro F1 with its 95 % interval, p after Holm's correction):\n\n"
+        + "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, start=1))
+    )
+
+
 def _seeds(recipe: dict[str, Any]) -> str:
     """Mean and standard deviation of a recipe's held-out accuracies."""
     accuracies = [run["test"]["accuracy"] for run in recipe["runs"]]
@@ -95,7 +107,7 @@ def _seeds(recipe: dict[str, Any]) -> str:
 
 def _read_run(profile: str) -> dict[str, Any]:
     folder = utilities.output_folder(profile) / "metrics"
-    names = (*REPORTED_NOTEBOOKS, "score")
+    names = (*TRAINING_NOTEBOOKS, "score")
     missing = [name for name in names if not (folder / f"{name}.json").exists()]
     if missing:
         raise UserError(f"no metrics of {', '.join(missing)} for {profile}: run `make report score PROFILE={profile}`")

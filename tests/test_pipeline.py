@@ -15,7 +15,7 @@ from test_plots import images_in_svg
 import utilities
 from pipeline import run_notebook, submission
 from pipeline.errors import UserError
-from pipeline.parameters import REPORTED_NOTEBOOKS, read_handin
+from pipeline.parameters import REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS, read_handin
 
 OUTPUT = utilities.REPORTS_FOLDER / "smoke"
 
@@ -58,7 +58,7 @@ def test_the_executed_notebook_is_complete_and_names_no_machine(smoke_run, name)
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
     assert str(utilities.ROOT) not in text
-    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 5
+    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 3
 
 
 @pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
@@ -68,8 +68,9 @@ def test_the_pdf_holds_every_cell_and_tells_who_handed_in_on_its_first_page(smok
     assert lossless.lost(executed, pdf.read_bytes()) == []
     first_page = pypdf.PdfReader(pdf).pages[0].extract_text()
     handin = read_handin()
-    for part in (handin["course"], handin["group_name"], *handin["group_members"], "profile smoke", "Seed: 1"):
+    for part in (handin["course"], handin["group_name"], *handin["group_members"], "profile smoke"):
         assert part in first_page
+    assert ("Seed: 1" in first_page) == (name in TRAINING_NOTEBOOKS)
 
 
 @pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
@@ -84,7 +85,7 @@ def test_every_figure_and_table_has_a_caption_and_every_figure_a_description(smo
     )
     assert all("<caption>" in output.data["text/html"] for output in tables)
     raster = [image for output in drawings for image in images_in_svg(output.data["image/svg+xml"])]
-    assert len(raster) >= 100
+    assert len(raster) >= 100 or name not in TRAINING_NOTEBOOKS
     assert all(pixels / (points / 72) >= 200 for pixels, points in raster)
     text = lossless.pdf_text((OUTPUT / f"{name}.pdf").read_bytes())
     assert f"Figure{len(drawings)}:" in text
@@ -95,7 +96,7 @@ def test_every_figure_and_table_has_a_caption_and_every_figure_a_description(smo
 def test_the_metrics_file_tells_what_was_run_and_where(smoke_run, name):
     metrics = json.loads((OUTPUT / "metrics" / f"{name}.json").read_text(encoding="utf-8"))
     assert metrics["profile"] == "smoke"
-    assert metrics["parameters"]["training_images"] == 600
+    assert metrics["parameters"].get("training_images", 600) == 600
     assert metrics["peak_memory_gib"] < 1.5
     assert metrics["duration_seconds"] > 0
     assert len(metrics["data_sha256"]) == 64
@@ -140,6 +141,18 @@ def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
     assert "make_pdf reports/smoke/part2_fashion_mnist.ipynb" in planned
     assert "run_notebook part1_mnist" not in planned
     assert "make_pdf reports/smoke/part1_mnist.ipynb" not in planned
+
+
+def test_changed_experiments_rebuild_the_parts_that_quote_them(smoke_run):
+    table = utilities.REPORTS_FOLDER / "experiments.csv"
+    times = table.stat()
+    os.utime(table)
+    try:
+        planned = make("--dry-run", "report").stdout
+    finally:
+        os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+    rebuilt = [name for name in REPORTED_NOTEBOOKS if f"run_notebook {name}" in planned]
+    assert rebuilt == ["part2_fashion_mnist", "part3_experiments"]
 
 
 def test_an_unknown_profile_is_refused_with_a_sentence():
