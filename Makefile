@@ -27,6 +27,7 @@ export PYTHONUTF8 := 1
 .PHONY: help
 help: ## print this list
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
+	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tcp://HOST:PORT | SLURM=FILE]"
 	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-11s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
 
 .PHONY: report

@@ -74,7 +74,7 @@ def code_sha256() -> str:
         reached.add(name)
         waiting += _names(definitions[name])
     executed = [*trees, *(definitions[name] for name in sorted(reached))]
-    return hashlib.sha256("\n".join(ast.dump(_without_docstrings(tree)) for tree in executed).encode()).hexdigest()
+    return hashlib.sha256(repr([_plain(tree) for tree in executed]).encode()).hexdigest()
 
 
 def _definitions(body: Iterable[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
@@ -102,11 +102,16 @@ def _names(tree: ast.AST) -> list[str]:
     ]
 
 
-def _without_docstrings(tree: ast.AST) -> ast.AST:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return tree
+def _plain(node: Any) -> Any:
+    """A syntax tree as nested lists, without docstrings and empty fields: the same in every version of Python."""
+    if isinstance(node, list):
+        return [_plain(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = dict(ast.iter_fields(node))
+    if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+        fields["body"] = fields["body"][1:]
+    return [type(node).__name__, *([name, _plain(part)] for name, part in fields.items() if part not in (None, []))]
 
 
 @functools.cache
@@ -187,9 +192,8 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
         UserError: the run failed, or this worker's project is not the one that the sweep was started from.
         DiskFullError: there is no room for the result.
     """
-    os.environ.pop(
-        "MALLOC_TRIM_THRESHOLD_", None
-    )  # Dask's workers set it; a kernel that inherits it takes twice as long
+    # Dask sets this for its workers; a kernel that inherits it gives all memory back at once and takes twice as long.
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
     code_sha256.cache_clear()
     if identity(run, data_sha256) != run_identity:
         raise UserError("this worker has other code or another lock than the sweep: give all machines the same project")
@@ -213,10 +217,8 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
                         "the code or the lock was changed while this ran, so the result is nobody's: run it again"
                     )
                 result = read_result(run, run_identity)
-            for rest in (
-                folder / "checkpoints",
-                *folder.glob(".experiment.ipynb.*"),
-            ):  # of this run, and of killed ones
+            # What this run needs no longer, and what killed ones left.
+            for rest in (folder / "checkpoints", *folder.glob(".experiment.ipynb.*")):
                 shutil.rmtree(rest, ignore_errors=True)
     except (OSError, UserError) as error:
         if getattr(error, "errno", None) == errno.ENOSPC or f"[Errno {errno.ENOSPC}]" in str(error):

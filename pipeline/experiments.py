@@ -209,6 +209,7 @@ def _slurm_cluster(path: Path, workers: int | None) -> Any:
         raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
     try:
         settings.pop("jobs", None)
+        settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
         cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{path.name}: no Slurm cluster can be had with these settings: {error}") from error
@@ -247,7 +248,7 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
     )
     total = round(sum(run.cost for run in missing.values()), 3)
     progress = tqdm(total=total, disable=None, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False)
-    looked, workers, finished, seconds, cost = 0.0, 1, 0, 0.0, 0.0
+    looked, workers, finished, done, seconds, cost = 0.0, 1, 0, 0.0, 0.0, 0.0
     try:
         for future in as_completed(futures):
             key = future.key.removeprefix("experiment-")
@@ -270,14 +271,14 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
                     f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}, {row['seconds']:.0f} s"
                 )
             future.release()
-            finished += 1
+            finished, done = finished + 1, done + run.cost
             if time.monotonic() - looked > SECONDS_BETWEEN_TABLES:
                 sweep.write()
                 workers = max(1, len(client.nthreads()))
                 looked = time.monotonic()
             progress.update(run.cost)
             if cost:
-                left = seconds / cost * (total - progress.n) / workers
+                left = seconds / cost * max(0.0, total - done) / workers
                 progress.set_description_str(f"about {in_words(left)} left")
                 line += f"; about {in_words(left)} left"
             progress.write(f"[{finished}/{len(missing)}] {run.name}: {line}")
@@ -300,7 +301,9 @@ def in_words(seconds: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0] + ". Finished runs are not repeated.")
+    parser = argparse.ArgumentParser(
+        description="Run what is missing of a grid of experiments; finished runs are kept."
+    )
     parser.add_argument(
         "--grid",
         type=Path,

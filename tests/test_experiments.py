@@ -1,5 +1,6 @@
 """The experiments: what identifies a run, how a sweep goes on whatever happens, and what its results come to."""
 
+import ast
 import errno
 import json
 import os
@@ -120,6 +121,19 @@ def test_what_a_result_does_not_depend_on_leaves_the_identity(run, changed, file
     before = identity(run, DATA)
     changed(file, old, new)
     assert identity(run, DATA) == before
+
+
+def test_code_is_read_in_a_form_that_is_the_same_in_every_version_of_python():
+    tree = ast.parse('def double(x):\n    "Twice."\n    return 2 * x')
+    argument = ["arguments", ["args", [["arg", ["arg", "x"]]]]]
+    product = [
+        "BinOp",
+        ["left", ["Constant", ["value", 2]]],
+        ["op", ["Mult"]],
+        ["right", ["Name", ["id", "x"], ["ctx", ["Load"]]]],
+    ]
+    function = ["FunctionDef", ["name", "double"], ["args", argument], ["body", [["Return", ["value", product]]]]]
+    assert experiment_run._plain(tree) == ["Module", ["body", [function]]]
 
 
 def test_the_identity_depends_on_parameters_seed_and_data(tmp_path):
@@ -370,6 +384,21 @@ def test_code_that_changes_while_a_run_goes_on_leaves_no_result(places, run, cha
     assert read_result(run, name) is None
 
 
+def test_the_time_left_is_that_of_the_runs_so_far(places, client, capsys):
+    sweep = experiments.read_sweep(written(places, GRID.replace("[1, 2, 3]", "[1]")))
+    experiments.run_sweep(sweep, client, work)  # a run is said to have taken 2.5 s
+    first, second = (line for line in capsys.readouterr().out.splitlines() if line.startswith("["))
+    assert first.endswith("about 1 s left")  # 2.5 s on two workers
+    assert second.endswith("about 0 s left")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.4, "0 s"), (89, "89 s"), (150, "2 min"), (3 * 3600 + 300, "3 h 05 min")]
+)
+def test_durations_are_told_as_a_person_would(seconds, words):
+    assert experiments.in_words(seconds) == words
+
+
 def test_many_runs_are_shared_out_evenly(sweep, client, places):
     def slow(run, name, data_sha256):
         time.sleep(0.3)
@@ -419,7 +448,8 @@ def test_slurm_settings_make_a_job_script(tmp_path):
 
     settings = yaml.safe_load((utilities.ROOT / "pipeline" / "slurm.yaml").read_text(encoding="utf-8"))
     assert settings.pop("jobs") > 0
-    with SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings) as cluster:
+    options = {"worker_extra_args": ["--nthreads", "1"], "scheduler_options": {"dashboard_address": ":0"}}
+    with SLURMCluster(**options, **settings) as cluster:
         script = cluster.job_script()
     for line in ("#SBATCH -p normal", "#SBATCH -n 1", "#SBATCH --cpus-per-task=1", "#SBATCH -t 04:00:00"):
         assert line in script

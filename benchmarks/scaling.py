@@ -1,0 +1,288 @@
+"""How the experiments scale: `python -m benchmarks.scaling`, half an hour. Writes `scaling.json` and `scaling.md` beside itself.
+
+Real runs, small ones, with one and with two workers in turn. Then a simulated cluster of up to 500 workers and 10,000 runs:
+scheduler, client and workers are processes of this machine, a worker sleeps for the time of a run and leaves files of a run's size, so
+what is measured is what the sweep adds: scheduling, result files, tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import utilities
+from pipeline import experiment_run, experiments
+from pipeline.grid import Run
+
+FOLDER = Path(__file__).parent
+REAL_GRID = {"share": 0.05, "epochs": 2}
+REAL_RUNS, ROUNDS = 4, 3
+CLUSTERS = ((10, 200), (100, 2000), (500, 10_000))
+RUN_SECONDS = 20
+WORKERS_IN_A_PROCESS = 50
+EXECUTED_COPY = 115_000
+"""Bytes of a real run's executed notebook."""
+PLACE = "SCALING_FOLDER"
+
+
+# --- Real runs ------------------------------------------------------------------------------------
+
+
+def runs_an_hour(workers: int, first_seed: int) -> float:
+    """Throughput of a small real sweep, from the first task to the last."""
+    with tempfile.TemporaryDirectory() as folder:
+        grid = _grid(
+            Path(folder) / f"scaling_{os.getpid()}.yaml", range(first_seed, first_seed + REAL_RUNS // 2), 1, REAL_GRID
+        )
+        sweep = experiments.read_sweep(grid)
+        try:
+            with experiments.dask_client(None, None, workers) as client:
+                began = time.perf_counter()
+                experiments.run_sweep(sweep, client)
+                seconds = time.perf_counter() - began
+        finally:
+            for path in (sweep.table_path, sweep.epochs_path):
+                path.unlink(missing_ok=True)
+            for name in sweep.runs:
+                shutil.rmtree(experiment_run.RUNS_FOLDER / name, ignore_errors=True)
+    assert len(sweep.results) == REAL_RUNS
+    return 3600 * REAL_RUNS / seconds
+
+
+def _grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]) -> Path:
+    dropouts = {f"dropout {number}": {"dropout": number / 100} for number in range(variants)}
+    claim = {"name": "dropout", "claim": "It matters.", "expect": {"f1": "lower"}, "variants": dropouts}
+    path.write_text(yaml.safe_dump({"seeds": list(seeds), "baseline": baseline, "claims": [claim]}), encoding="utf-8")
+    return path
+
+
+# --- The simulated cluster ------------------------------------------------------------------------
+
+
+def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Result:
+    """What a simulated worker does with a run."""
+    time.sleep(RUN_SECONDS)
+    figures = {"f1": 0.9, "accuracy": 0.9, "accuracy_interval": [0.8, 1.0], "f1_interval": [0.8, 1.0], "images": 7438}
+    columns = ("loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "learning_rate", "seconds")
+    history = {column: [1 / 3] * run.parameters["epochs"] for column in columns}
+    metrics = {
+        "parameters": run.parameters,
+        "scores": {
+            "training": figures,
+            "validation": figures,
+            "parameters": 840_586,
+            "multiply_adds": 15_271_424,
+            "processor_seconds": 1.0,
+            "weights_sha256": "0" * 64,
+        },
+        "trainings": {"variant": {"best_epoch": 1, "history": history}},
+        "duration_seconds": float(RUN_SECONDS),
+        "peak_memory_gib": 0.8,
+        "hardware": {"processor": "none"},
+        "versions": {"tensorflow": "none"},
+    }
+    experiment_run.RUNS_FOLDER = Path(os.environ[PLACE]) / "experiments"
+    folder = experiment_run.RUNS_FOLDER / name
+    with utilities.replace_when_complete(folder / "metrics" / "experiment.json") as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
+    with utilities.replace_when_complete(folder / "experiment.ipynb") as temporary:
+        temporary.write_bytes(b" " * EXECUTED_COPY)
+    return experiment_run.read_result(run, name)
+
+
+async def host_workers(address: str, count: int) -> None:
+    """So many workers in one process, until the scheduler goes."""
+    from distributed import Worker
+
+    workers = [Worker(address, nthreads=1, dashboard=False, memory_limit=None) for _ in range(count)]
+    await asyncio.gather(*workers)
+    await asyncio.gather(*(worker.finished() for worker in workers))
+
+
+def sweep_as_client(address: str, grid: Path) -> None:
+    """What `make experiments` does, with simulated work; prints its own figures as JSON in the last line."""
+    utilities.REPORTS_FOLDER = Path(os.environ[PLACE])
+    experiment_run.RUNS_FOLDER = utilities.REPORTS_FOLDER / "experiments"
+    began = time.perf_counter()
+    sweep = experiments.read_sweep(grid)
+    sweep.write()
+    ready = time.perf_counter()
+    count = len(sweep.missing())
+    if count:
+        with experiments.dask_client(address, None, None) as client:
+            experiments.run_sweep(sweep, client, sleep_through)
+    figures = {
+        "seconds_to_read": ready - began,
+        "seconds_to_run": time.perf_counter() - ready,
+        "ran": count,
+        "finished": len(sweep.results),
+        "memory_gib": utilities._peak_memory(),
+    }
+    print(json.dumps(figures))
+
+
+@contextlib.contextmanager
+def simulated_cluster(workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
+    """A scheduler and its workers as processes: the scheduler's address and process."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    quiet = {"cwd": utilities.ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    scheduler = subprocess.Popen(
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"], **quiet
+    )
+    hosts = []
+    try:
+        left = workers
+        while left > 0:
+            count = min(left, WORKERS_IN_A_PROCESS)
+            hosts.append(subprocess.Popen([*_ourselves("workers"), address, str(count)], **quiet))
+            left -= count
+        _wait_for_workers(address, workers)
+        yield address, scheduler
+    finally:
+        for process in (*hosts, scheduler):
+            process.kill()
+            process.wait()
+
+
+def _wait_for_workers(address: str, workers: int) -> None:
+    import distributed
+
+    for _ in range(60):
+        with contextlib.suppress(OSError, TimeoutError), distributed.Client(address, timeout=5) as client:
+            client.wait_for_workers(workers, timeout=300)
+            return
+        time.sleep(1)
+    raise RuntimeError("the simulated cluster does not come up")
+
+
+def _ourselves(role: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.scaling", role]
+
+
+def _peak_memory_of(process: subprocess.Popen) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 2**20
+
+
+def simulate(workers: int, runs: int) -> dict[str, Any]:
+    """A sweep of so many runs on so many workers, and the same once more with everything finished."""
+    with tempfile.TemporaryDirectory(dir=utilities.REPORTS_FOLDER, prefix=".scaling.") as folder:
+        os.environ[PLACE] = folder
+        grid = _grid(Path(folder) / "simulated.yaml", range(runs // 20), 19, {"epochs": 6})
+        with simulated_cluster(workers) as (address, scheduler):
+            first = _client(address, grid)
+            memory = _peak_memory_of(scheduler)
+            again = _client(address, grid)
+    assert (first["ran"], first["finished"], again["ran"]) == (runs, runs, 0)
+    ideal = runs * RUN_SECONDS / workers
+    return {
+        "workers": workers,
+        "runs": runs,
+        "seconds": first["seconds_to_run"],
+        "ideal_seconds": ideal,
+        "milliseconds_a_run": 1000 * (first["seconds_to_run"] - ideal) / runs,
+        "efficiency": ideal / first["seconds_to_run"],
+        "scheduler_memory_gib": memory,
+        "client_memory_gib": first["memory_gib"],
+        "restart_seconds": again["seconds_to_read"],
+    }
+
+
+def _client(address: str, grid: Path) -> dict[str, Any]:
+    command = [*_ourselves("client"), address, str(grid)]
+    result = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def page(results: dict[str, Any]) -> str:
+    hardware = results["hardware"]
+    real = "\n".join(
+        f"| {workers} | {statistics.median(rates):.1f} | {min(rates):.1f} to {max(rates):.1f} |"
+        for workers, rates in results["runs_an_hour"].items()
+    )
+    one, two = (statistics.median(rates) for rates in results["runs_an_hour"].values())
+    simulated = "\n".join(
+        f"| {row['workers']:,} | {row['runs']:,} | {row['seconds']:.0f} s | {row['ideal_seconds']:.0f} s | {row['milliseconds_a_run']:.1f} ms "
+        f"| {row['efficiency']:.1%} | {row['scheduler_memory_gib']:.2f} GiB | {row['client_memory_gib']:.2f} GiB | {row['restart_seconds']:.1f} s |"
+        for row in results["simulated"]
+    )
+    return f"""# How the experiments scale
+
+Written by `python -m benchmarks.scaling`, do not edit. {hardware["cores"]} cores ({hardware["processor"]}), {hardware["memory_gib"]} GiB.
+
+## Real runs on this machine
+
+Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the images), {REAL_RUNS} at a time, with one worker and with two in turn,
+{len(results["runs_an_hour"]["1"])} rounds. A run has one thread, so two workers are {two / one:.2f} times as fast as one.
+
+| workers | runs an hour, median | range |
+|--:|--:|--:|
+{real}
+
+## A simulated cluster
+
+Workers that sleep {results["run_seconds"]} s for each run and leave files of a real run's size; scheduler, client and all workers share this
+machine's cores. *Added* is what the sweep takes for each run beyond the sleep, if all workers were always busy; a real run takes minutes, so its
+share is a tenth of the one here. *Restart* is the time until a sweep with everything finished knows so.
+
+| workers | runs | took | at best | added for each run | efficiency | scheduler's memory | client's memory | restart |
+|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+{simulated}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    roles = parser.add_subparsers(dest="role")
+    workers = roles.add_parser("workers", help="host simulated workers (the benchmark calls it)")
+    workers.add_argument("address")
+    workers.add_argument("count", type=int)
+    client = roles.add_parser("client", help="run a simulated sweep (the benchmark calls it)")
+    client.add_argument("address")
+    client.add_argument("grid", type=Path)
+    arguments = parser.parse_args()
+    if arguments.role == "workers":
+        asyncio.run(host_workers(arguments.address, arguments.count))
+        return
+    if arguments.role == "client":
+        sweep_as_client(arguments.address, arguments.grid)
+        return
+    results: dict[str, Any] = {"hardware": utilities.environment()["hardware"], "run_seconds": RUN_SECONDS}
+    rates: dict[str, list[float]] = {"1": [], "2": []}
+    for number in range(ROUNDS):
+        for workers_count in (1, 2):
+            rates[str(workers_count)].append(runs_an_hour(workers_count, first_seed=100 * number + 10 * workers_count))
+            print(rates, flush=True)
+    results["runs_an_hour"] = rates
+    results["simulated"] = []
+    for workers_count, runs in CLUSTERS:
+        results["simulated"].append(simulate(workers_count, runs))
+        print(results["simulated"][-1], flush=True)
+    for name, text in (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results))):
+        with utilities.replace_when_complete(FOLDER / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
