@@ -129,14 +129,18 @@ def test_a_second_make_report_does_nothing(smoke_run):
     assert before == {path: path.stat().st_mtime_ns for path in OUTPUT.rglob("*") if path.is_file()}
 
 
-def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
-    source = utilities.ROOT / "notebooks" / "part2_fashion_mnist.ipynb"
-    times = source.stat()
-    os.utime(source)
+def planned_after_a_change_of(path):
+    """What `make report` would do if the file were changed."""
+    times = path.stat()
+    os.utime(path)
     try:
-        planned = make("--dry-run", "report").stdout
+        return make("--dry-run", "report").stdout
     finally:
-        os.utime(source, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
+    planned = planned_after_a_change_of(utilities.ROOT / "notebooks" / "part2_fashion_mnist.ipynb")
     assert "run_notebook part2_fashion_mnist" in planned
     assert "make_pdf reports/smoke/part2_fashion_mnist.ipynb" in planned
     assert "run_notebook part1_mnist" not in planned
@@ -144,13 +148,7 @@ def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
 
 
 def test_changed_experiments_rebuild_the_parts_that_quote_them(smoke_run):
-    table = utilities.REPORTS_FOLDER / "experiments.csv"
-    times = table.stat()
-    os.utime(table)
-    try:
-        planned = make("--dry-run", "report").stdout
-    finally:
-        os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+    planned = planned_after_a_change_of(utilities.REPORTS_FOLDER / "experiments.csv")
     rebuilt = [name for name in REPORTED_NOTEBOOKS if f"run_notebook {name}" in planned]
     assert rebuilt == ["part2_fashion_mnist", "part3_experiments"]
 
