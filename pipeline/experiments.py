@@ -38,7 +38,6 @@ MEMORY_OF_A_RUN = 1.5
 """GiB that a worker and the kernel of its run take together, at most."""
 SECONDS_BETWEEN_TABLES = 5
 """The tables are written after a run if the last time is so long ago, and at the end."""
-TABLE_KEYS = ("claim", "variant", "budget", "seed", "identity")
 
 
 class SweepStoppedError(UserError):
@@ -76,13 +75,13 @@ class Sweep:
         """One row a run: what it is, whether it is finished, its parameters and, if it is finished, its figures."""
         rows = []
         for run_identity, run in self.runs.items():
-            keys = (run.claim, run.variant, run.budget, run.seed, run_identity)
             status = (
                 "finished" if run_identity in self.results else "failed" if run_identity in self.failures else "missing"
             )
             parameters = {name: value for name, value in run.parameters.items() if name != "seed"}
             figures = self.results.get(run_identity, {"row": {}})["row"]
-            rows.append(dict(zip(TABLE_KEYS, keys, strict=True)) | {"status": status} | parameters | figures)
+            keys = {"claim": run.claim, "variant": run.variant, "budget": run.budget, "seed": run.seed}
+            rows.append(keys | {"identity": run_identity, "status": status} | parameters | figures)
         return pd.DataFrame(rows)
 
     def write(self) -> None:
