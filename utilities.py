@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import importlib.metadata
 import io
+import itertools
 import json
 import logging
 import math
@@ -1526,7 +1527,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
         claims as the grid has them: `name`, `claim`, `expect`, `variants`.
 
     Raises:
-        DataError: the tables are not there.
+        DataError: the tables are not there, or lack a variant of the grid.
     """
     import yaml
 
@@ -1535,11 +1536,24 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
     for path in (grid, *paths):
         if not path.exists():
             raise DataError(f"{_relative(path)} is not there: `make experiments` writes the tables of experiments.yaml")
-    runs, epochs = map(pd.read_csv, paths)
+    runs, epochs = map(read_table, paths)
+    claims = yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
+    for claim in claims:
+        for variant in claim["variants"]:
+            if not ((runs["claim"] == claim["name"]) & (runs["variant"] == variant)).any():
+                raise DataError(
+                    f"{_relative(paths[0])} has no run of {claim['name']}: {variant}, which is new in {_relative(grid)}: "
+                    "`make experiments` writes it anew"
+                )
     runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, "validation_f1", "training_f1"])))
     runs["f1"], runs["overfitting"] = runs["validation_f1"], runs["training_f1"] - runs["validation_f1"]
     epochs = epochs.merge(runs[["identity", "claim", "variant", "budget", "seed"]], on="identity")
-    return runs, epochs, yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
+    return runs, epochs, claims
+
+
+def read_table(path: Path | str) -> pd.DataFrame:
+    """A CSV table in which only an empty field is a missing value, and "None" a name like any other."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 def paired_effect(differences: np.ndarray, comparisons: int = 1) -> dict[str, float]:
@@ -1557,7 +1571,6 @@ def paired_effect(differences: np.ndarray, comparisons: int = 1) -> dict[str, fl
         not-a-number.
     """
     from scipy.stats import ttest_1samp
-    from statsmodels.stats.power import TTestPower
 
     differences = np.asarray(differences, float)
     pairs, nothing = len(differences), float("nan")
@@ -1567,22 +1580,30 @@ def paired_effect(differences: np.ndarray, comparisons: int = 1) -> dict[str, fl
         return effect | dict.fromkeys(("low", "high", "p_value", "detectable"), nothing)
     test = ttest_1samp(differences, 0)
     interval = test.confidence_interval(0.95)
-    smallest = TTestPower().solve_power(nobs=pairs, alpha=0.05 / comparisons, power=0.8) * scatter
     return effect | {
         "low": interval.low,
         "high": interval.high,
         "p_value": float(test.pvalue),
-        "detectable": float(smallest),
+        "detectable": _detectable(pairs, 0.05 / comparisons) * scatter,
     }
 
 
+def _detectable(pairs: int, level: float, power: float = 0.8) -> float:
+    """The true mean, in standard deviations, that a two-sided paired t-test at this level shows with this power."""
+    from scipy.optimize import brentq
+    from scipy.stats import nct, t
+
+    # The other tail's share of the power is far below a thousandth, and SciPy can't compute it for large effects.
+    critical = t.isf(level / 2, pairs - 1)
+    return brentq(lambda mean: nct.sf(critical, pairs - 1, mean * math.sqrt(pairs)) - power, 0, 2 * (critical + 3))
+
+
 def _holm(p_values: pd.Series) -> pd.Series:
-    """P-values corrected for their number (Holm, 1979); those that are not-a-number stay so and don't count."""
+    """P-values corrected for their number (Holm, 1979); those that are not-a-number stay so, and count as not significant."""
     from statsmodels.stats.multitest import multipletests
 
-    known = p_values.dropna()
-    corrected = multipletests(known, method="holm")[1] if len(known) else []
-    return pd.Series(corrected, known.index, dtype=float).reindex(p_values.index)
+    corrected = multipletests(p_values.fillna(1.0), method="holm")[1]
+    return pd.Series(corrected, p_values.index).where(p_values.notna())
 
 
 def _differences(runs: pd.DataFrame, metric: str, budget: str = "reduced") -> pd.DataFrame:
@@ -1628,21 +1649,23 @@ def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd
 
     Returns:
         One row for each claim and metric that it speaks of: `claim`, `metric`, `expected` ("lower" or "higher"), the fields of
-        `paired_effect`, `p_corrected`, `contrary` (the variants that are distinguishable in the other direction), `verdict`, and
-        `full_budget`, the mean differences of those variants that were also run at the full budget, by name.
+        `paired_effect`, `p_corrected`, of several variants those that are distinguishable alone, in the claimed direction (`alone`) and
+        in the other (`contrary`), `verdict`, and `full_budget`, the differences of those variants that were also run at the full
+        budget, by name: (mean, number of seeds).
     """
     statements = [(claim, metric, expected) for claim in claims for metric, expected in claim["expect"].items()]
     rows = []
     for claim, metric, expected in statements:
         differences = _differences(runs, metric)[list(claim["variants"])].dropna()
         row = {"claim": claim["name"], "metric": metric, "expected": expected}
-        at_full = _differences(runs, metric, "full").reindex(columns=list(claim["variants"])).mean().dropna()
+        at_full = _differences(runs, metric, "full").reindex(columns=list(claim["variants"])).dropna(axis=1, how="all")
         row |= paired_effect(differences.mean(axis=1), comparisons=len(statements))
-        rows.append(row | {"full_budget": at_full.to_dict()})
+        rows.append(row | {"full_budget": {name: (at_full[name].mean(), at_full[name].count()) for name in at_full}})
     table = pd.DataFrame(rows)
     table["p_corrected"] = _holm(table["p_value"])
     variants = {metric: variant_effects(runs, metric) for metric in table["metric"].unique()}
-    table["contrary"] = [_contrary(variants[row["metric"]], row) for _, row in table.iterrows()]
+    for column, direction in (("alone", 1), ("contrary", -1)):
+        table[column] = [_distinguishable(variants[row["metric"]], row, direction) for _, row in table.iterrows()]
     table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
     return table
 
@@ -1651,11 +1674,12 @@ def _sign(direction: str) -> int:
     return 1 if direction == "higher" else -1
 
 
-def _contrary(variants: pd.DataFrame, row: pd.Series) -> list[str]:
+def _distinguishable(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
+    """Variants of a claim that are distinguishable alone, with (1) or against (-1) it."""
     own = variants[variants["claim"] == row["claim"]]
     if len(own) == 1:  # which is the claim's own effect
         return []
-    return list(own.index[(own["p_corrected"] < 0.05) & (own["mean"] * _sign(row["expected"]) < 0)])
+    return list(own.index[(own["p_corrected"] < 0.05) & (own["mean"] * _sign(row["expected"]) * direction > 0)])
 
 
 def _verdict(row: pd.Series) -> str:
@@ -1682,20 +1706,27 @@ def claim_sentences(effects: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) 
 
 def _effect_sentence(row: pd.Series) -> str:
     subject = {"f1": "the F1", "overfitting": "the overfitting"}[row["metric"]]
-    if np.isnan(row["p_value"]):
-        return f"*Not distinguishable*: {counted(row['pairs'], 'complete seed')} so far, and it takes at least two."
-    verdict = row["verdict"].capitalize() + (
-        f" with {counted(row['pairs'], 'seed')}" if row["verdict"] == "not distinguishable" else ""
-    )
-    mean, low, high = (_signed(row[name]) for name in ("mean", "low", "high"))
-    sentence = f"**{verdict}**: {subject} changes by {mean} on average ({low} to {high}, n = {row['pairs']}, p = {row['p_corrected']:.2g})"
-    if row["verdict"] == "not distinguishable":
-        sentence += f"; {row['detectable']:.4f} is what these runs could have seen"
-    if row["contrary"]:
-        sentence += f"; against it, each on its own: {', '.join(row['contrary'])}"
+    verdict, open_ = row["verdict"].capitalize(), row["verdict"] == "not distinguishable"
+    if row["pairs"] < 2:
+        sentence = f"**{verdict}**: {counted(row['pairs'], 'complete seed')} so far, and a mean takes at least two"
+    elif np.isnan(row["p_value"]):
+        sentence = f"**{verdict}**: {subject} changes by {_signed(row['mean'])} with each of {row['pairs']} seeds"
+    else:
+        mean, low, high = (_signed(row[name]) for name in ("mean", "low", "high"))
+        seeds = f" with {row['pairs']} seeds" if open_ else ""
+        sentence = f"**{verdict}{seeds}**: {subject} changes by {mean} on average "
+        sentence += f"({low} to {high}, n = {row['pairs']}, p = {row['p_corrected']:.2g})"
+        if open_:
+            sentence += f"; {row['detectable']:.4f} is what these runs could have seen"
+    for column, words in (("alone", "distinguishable alone"), ("contrary", "against it, each alone")):
+        if row[column]:
+            sentence += f"; {words}: {', '.join(row[column])}"
     if row["full_budget"]:
-        there = ", ".join(f"{_signed(difference)} with {variant}" for variant, difference in row["full_budget"].items())
-        sentence += f"; at the full budget, {there}"
+        differences = (
+            f"{_signed(mean)} with {name} ({counted(seeds, 'seed')})"
+            for name, (mean, seeds) in row["full_budget"].items()
+        )
+        sentence += f"; at the full budget, {', '.join(differences)}"
     return sentence + "."
 
 
@@ -2032,21 +2063,22 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
         effects: from `variant_effects`.
         verdicts: from `claim_effects`.
     """
-    first = verdicts[verdicts["metric"] == "f1"].set_index("claim")
+    on_f1 = verdicts[verdicts["metric"] == "f1"].set_index("claim")["verdict"]
     names = list(dict.fromkeys(effects["claim"]))
     figure, axes = _axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
     axis, position, labels = axes[0, 0], 0, {}
     colours = dict(zip(("supported", "contradicted", "not distinguishable"), (*_colours(2), (0.45,) * 3), strict=True))
     markers = dict(zip(colours, "osD", strict=True))
     for name in names:
-        own, verdict = effects[effects["claim"] == name], first["verdict"].get(name, "not distinguishable")
-        labels[position] = f"{name}: {verdict}"
+        own, verdict = effects[effects["claim"] == name], on_f1.get(name)
+        labels[position] = f"{name}: {verdict or 'of the overfitting alone'}"
         position += 1
         for variant, row in own.iterrows():
             if row["pairs"]:
                 width = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["pairs"] > 1 else None
-                style = {"color": colours[verdict], "markersize": 4, "elinewidth": 1.2, "capsize": 2}
-                axis.errorbar(row["mean"], position, xerr=width, fmt=markers[verdict], **style)
+                shown = verdict or "not distinguishable"
+                style = {"color": colours[shown], "markersize": 4, "elinewidth": 1.2, "capsize": 2}
+                axis.errorbar(row["mean"], position, xerr=width, fmt=markers[shown], **style)
             labels[position] = variant
             position += 1
     axis.axvline(0, color="0.3", linewidth=0.8)
@@ -2092,9 +2124,8 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
         if "baseline" in means:
             axis.plot(means["baseline"], color="black", linewidth=1.2, label="baseline")
         variants = list(claim_of.index[claim_of == claim])
-        for variant, colour, style in zip(
-            variants, _colours(len(variants)), ("--", ":", "-.", (0, (5, 1, 1, 1))), strict=False
-        ):
+        styles = itertools.cycle(("--", ":", "-.", (0, (5, 1, 1, 1))))
+        for variant, colour, style in zip(variants, _colours(len(variants)), styles, strict=False):
             axis.plot(means[variant], linestyle=style, color=colour, label=variant)
         axis.set_title(claim, fontsize=9)
         axis.legend(fontsize=6, loc="lower right")
@@ -2106,7 +2137,8 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
     ends = "; ".join(f"{variant} {value:.4f}" for variant, value in means.tail(1).mean().items())
     return _described(
         figure,
-        "Validation F1 by epoch, means over the seeds, with the baseline as the solid black line in each chart",
+        "Validation F1 by epoch on the images that choose the epoch, means over the seeds, with the baseline as the solid black line "
+        "in each chart",
         f"A chart for each of {counted(len(claims), 'claim')}. At the last epoch: {ends}.",
     )
 
@@ -2124,7 +2156,8 @@ def plot_cost(runs: pd.DataFrame) -> Figure:
     figure, axes = _axes(1, 2, height=3.6, sharey=True)
     costs = {"processor_seconds": "seconds of one processor", "model_parameters": "parameters"}
     for axis, (column, label) in zip(axes[0], costs.items(), strict=True):
-        for claim, colour, marker in zip(claims, ["black", *_colours(9)], "*osD^v<>PX", strict=False):
+        colours = ["black", *_colours(len(claims) - 1)] if claims else []
+        for claim, colour, marker in zip(claims, colours, itertools.cycle("*osD^v<>PX"), strict=False):
             size = 9 if claim == "baseline" else 5
             axis.plot(
                 table.loc[claim, column], table.loc[claim, "f1"], marker, color=colour, markersize=size, label=claim
@@ -2319,6 +2352,7 @@ def write_metrics(
                 "epochs": len(history),
                 "best_epoch": int(history["val_f1"].idxmax()),
                 "seconds": round(float(history["seconds"].sum()), 1),
+                "restored_seconds": round(history.attrs.get("restored_seconds", 0.0), 1),
                 "history": {column: history[column].tolist() for column in history},
             }
             for name, history in histories.items()

@@ -1,4 +1,4 @@
-"""How the experiments scale: `python -m benchmarks.scaling`, half an hour. Writes `scaling.json` and `scaling.md` beside itself.
+"""How the experiments scale: `python -m benchmarks.scaling`, 40 minutes. Writes `scaling.json` and `scaling.md` beside itself.
 
 Real runs, small ones, with one and with two workers in turn. Then a simulated cluster of up to 500 workers and 10,000 runs:
 scheduler, client and workers are processes of this machine, a worker sleeps for the time of a run and leaves files of a run's size, so
@@ -31,7 +31,7 @@ from pipeline import experiment_run, experiments
 from pipeline.grid import Run
 
 FOLDER = Path(__file__).parent
-REAL_GRID = {"share": 0.05, "epochs": 2}
+REAL_GRID = {"share": 0.05, "epochs": 4}
 REAL_RUNS, ROUNDS = 4, 3
 CLUSTERS = ((10, 200), (100, 2000), (500, 10_000))
 RUN_SECONDS = 20
@@ -91,11 +91,12 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
             "processor_seconds": 1.0,
             "weights_sha256": "0" * 64,
         },
-        "trainings": {"variant": {"best_epoch": 1, "history": history}},
+        "trainings": {"variant": {"best_epoch": 1, "restored_seconds": 0.0, "history": history}},
+        "data_sha256": data_sha256,
         "duration_seconds": float(RUN_SECONDS),
         "peak_memory_gib": 0.8,
         "hardware": {"processor": "none"},
-        "versions": {"tensorflow": "none"},
+        "versions": {"tensorflow": experiment_run.locked_versions("tensorflow")[0]},
     }
     experiment_run.RUNS_FOLDER = Path(os.environ[PLACE]) / "experiments"
     folder = experiment_run.RUNS_FOLDER / name
@@ -103,7 +104,7 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
         temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
     with utilities.replace_when_complete(folder / "experiment.ipynb") as temporary:
         temporary.write_bytes(b" " * EXECUTED_COPY)
-    return experiment_run.read_result(run, name)
+    return experiment_run.read_result(run, name, data_sha256)
 
 
 async def host_workers(address: str, count: int) -> None:
@@ -198,8 +199,7 @@ def simulate(workers: int, runs: int) -> dict[str, Any]:
         "runs": runs,
         "seconds": first["seconds_to_run"],
         "ideal_seconds": ideal,
-        "milliseconds_a_run": 1000 * (first["seconds_to_run"] - ideal) / runs,
-        "efficiency": ideal / first["seconds_to_run"],
+        "seconds_longer": (first["seconds_to_run"] - ideal) * workers / runs,
         "scheduler_memory_gib": memory,
         "client_memory_gib": first["memory_gib"],
         "restart_seconds": again["seconds_to_read"],
@@ -215,7 +215,8 @@ def _client(address: str, grid: Path) -> dict[str, Any]:
 # --- The page -------------------------------------------------------------------------------------
 
 
-def page(results: dict[str, Any]) -> str:
+def page(results: dict[str, Any], real_seconds: float) -> str:
+    """The results in Markdown; `real_seconds` is what a run of the experiments takes."""
     hardware = results["hardware"]
     real = "\n".join(
         f"| {workers} | {statistics.median(rates):.1f} | {min(rates):.1f} to {max(rates):.1f} |"
@@ -223,8 +224,8 @@ def page(results: dict[str, Any]) -> str:
     )
     one, two = (statistics.median(rates) for rates in results["runs_an_hour"].values())
     simulated = "\n".join(
-        f"| {row['workers']:,} | {row['runs']:,} | {row['seconds']:.0f} s | {row['ideal_seconds']:.0f} s | {row['milliseconds_a_run']:.1f} ms "
-        f"| {row['efficiency']:.1%} | {row['scheduler_memory_gib']:.2f} GiB | {row['client_memory_gib']:.2f} GiB | {row['restart_seconds']:.1f} s |"
+        f"| {row['workers']:,} | {row['runs']:,} | {row['seconds']:.0f} s | {row['ideal_seconds']:.0f} s | {row['seconds_longer']:.2f} s "
+        f"| {row['seconds_longer'] / real_seconds:.1%} | {row['scheduler_memory_gib']:.2f} GiB | {row['client_memory_gib']:.2f} GiB | {row['restart_seconds']:.1f} s |"
         for row in results["simulated"]
     )
     return f"""# How the experiments scale
@@ -234,7 +235,7 @@ Written by `python -m benchmarks.scaling`, do not edit. {hardware["cores"]} core
 ## Real runs on this machine
 
 Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the images), {REAL_RUNS} at a time, with one worker and with two in turn,
-{len(results["runs_an_hour"]["1"])} rounds. A run has one thread, so two workers are {two / one:.2f} times as fast as one.
+{len(results["runs_an_hour"]["1"])} rounds. A run has one thread: two workers are {two / one:.2f} times as fast as one.
 
 | workers | runs an hour, median | range |
 |--:|--:|--:|
@@ -243,10 +244,10 @@ Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the imag
 ## A simulated cluster
 
 Workers that sleep {results["run_seconds"]} s for each run and leave files of a real run's size; scheduler, client and all workers share this
-machine's cores. *Added* is what the sweep takes for each run beyond the sleep, if all workers were always busy; a real run takes minutes, so its
-share is a tenth of the one here. *Restart* is the time until a sweep with everything finished knows so.
+machine's cores. *At best* is all the sleep, shared out evenly. *Longer* is by how much that makes the time a worker has for one run longer, and its share
+of the {real_seconds:.0f} s that a run of the experiments takes. *Restart* is the time until a sweep with everything finished knows so.
 
-| workers | runs | took | at best | added for each run | efficiency | scheduler's memory | client's memory | restart |
+| workers | runs | took | at best | a run is longer by | of a real run | scheduler's memory | client's memory | restart |
 |--:|--:|--:|--:|--:|--:|--:|--:|--:|
 {simulated}
 """
@@ -279,7 +280,9 @@ def main() -> None:
     for workers_count, runs in CLUSTERS:
         results["simulated"].append(simulate(workers_count, runs))
         print(results["simulated"][-1], flush=True)
-    for name, text in (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results))):
+    real_seconds = utilities.load_experiments()[0]["seconds"].median()
+    pages = (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results, real_seconds)))
+    for name, text in pages:
         with utilities.replace_when_complete(FOLDER / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

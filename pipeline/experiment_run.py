@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ WITHOUT_EFFECT = re.compile(
     r"|load_\w+|content_hash"  # what fetches the data, which have a hash of their own
     r"|replace_when_complete|_(write|restore)_checkpoint|_training_identity|write_metrics|environment"  # what keeps files
 )
-"""Functions of `utilities.py` that a run calls and whose code can't change its weights or scores."""
+"""Functions of `utilities.py` that a run calls and whose code is no part of what it computes."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says if there is no room on a disk, or none left for this user."""
 
 Result = dict[str, Any]
 """The `row` of a run in the table, and its `epochs`, one row each."""
@@ -129,16 +133,24 @@ def lock_sha256() -> str:
     return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
 
 
+@functools.cache
+def locked_versions(package: str) -> list[str]:
+    """The versions of a package that the lock allows; there is more than one if platforms differ."""
+    return re.findall(rf"^{package}==([\w.]+)", LOCK_FILE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 # --- Results --------------------------------------------------------------------------------------
 
 EPOCH_COLUMNS = ("loss", "f1", "val_loss", "val_f1")
 
 
-def read_result(run: Run, run_identity: str) -> Result | None:
+def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
     """What a finished run left in its folder, or None if it is not finished.
 
+    The processor's seconds are None if the run went on after it was interrupted: only the last process counted its own.
+
     Raises:
-        DamagedResultError: its metrics file is no complete result of this run.
+        DamagedResultError: its metrics file is no complete result of this run with these data.
     """
     folder = RUNS_FOLDER / run_identity
     if not (folder / "experiment.ipynb").exists():  # which is written last
@@ -148,6 +160,9 @@ def read_result(run: Run, run_identity: str) -> Result | None:
         metrics = json.loads(path.read_text(encoding="utf-8"))
         if metrics["parameters"] != run.parameters:
             raise ValueError("the parameters are another run's")
+        if metrics["data_sha256"] != data_sha256:
+            raise ValueError("it was trained on other data")
+        _require_locked(metrics["versions"])
         training, scores = metrics["trainings"]["variant"], metrics["scores"]
         history = training["history"]
         if {len(history[column]) for column in EPOCH_COLUMNS} != {run.parameters["epochs"]}:
@@ -160,15 +175,13 @@ def read_result(run: Run, run_identity: str) -> Result | None:
             "model_parameters": scores["parameters"],
             "multiply_adds": scores["multiply_adds"],
             "seconds": metrics["duration_seconds"],
-            "processor_seconds": scores["processor_seconds"],
+            "processor_seconds": None if training["restored_seconds"] else scores["processor_seconds"],
             "peak_memory_gib": metrics["peak_memory_gib"],
             "weights_sha256": scores["weights_sha256"],
             "processor": metrics["hardware"]["processor"],
             "tensorflow": metrics["versions"]["tensorflow"],
         }
-        for name in ("validation_f1", "validation_accuracy", "training_f1"):
-            if not 0 <= row[name] <= 1:
-                raise ValueError(f"{name} is {row[name]}")
+        require_scores(row)
         epochs = [
             {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
             for number in range(run.parameters["epochs"])
@@ -177,6 +190,20 @@ def read_result(run: Run, run_identity: str) -> Result | None:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise DamagedResultError(f"{path.relative_to(utilities.ROOT)}: {what}") from error
     return {"row": row, "epochs": epochs}
+
+
+def require_scores(row: dict[str, Any]) -> None:
+    """Refuse a row of the table whose scores can't be any, with a ValueError or, if they are no numbers, a TypeError."""
+    for name in ("validation_f1", "validation_accuracy", "training_f1"):
+        if not 0 <= row[name] <= 1:
+            raise ValueError(f"{name} is {row[name]}")
+
+
+def _require_locked(versions: dict[str, str]) -> None:
+    """Refuse a result that was computed with other packages than the lock names."""
+    for name in versions.keys() & set(COMPUTING_PACKAGES):
+        if versions[name] not in locked_versions(name):
+            raise ValueError(f"{name} was {versions[name]}, and the lock has {' or '.join(locked_versions(name))}")
 
 
 # --- Execution ------------------------------------------------------------------------------------
@@ -194,15 +221,14 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
     """
     # Dask sets this for its workers; a kernel that inherits it gives all memory back at once and takes twice as long.
     os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
-    code_sha256.cache_clear()
-    if identity(run, data_sha256) != run_identity:
+    if _identity_anew(run, data_sha256) != run_identity:
         raise UserError("this worker has other code or another lock than the sweep: give all machines the same project")
     folder = RUNS_FOLDER / run_identity
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(folder / ".lock"):
             try:
-                result = read_result(run, run_identity)
+                result = read_result(run, run_identity, data_sha256)
             except DamagedResultError:  # the sweep has said so
                 result = None
             if result is None:
@@ -210,18 +236,30 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
                 execute_notebook(
                     EXPERIMENT, folder / "experiment.ipynb", run.parameters | {"profile": profile}, show=False
                 )
-                code_sha256.cache_clear()
-                if identity(run, data_sha256) != run_identity:
+                if _identity_anew(run, data_sha256) != run_identity:
                     (folder / "experiment.ipynb").unlink()
                     raise UserError(
                         "the code or the lock was changed while this ran, so the result is nobody's: run it again"
                     )
-                result = read_result(run, run_identity)
+                result = read_result(run, run_identity, data_sha256)
             # What this run needs no longer, and what killed ones left.
             for rest in (folder / "checkpoints", *folder.glob(".experiment.ipynb.*")):
                 shutil.rmtree(rest, ignore_errors=True)
-    except (OSError, UserError) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC or f"[Errno {errno.ENOSPC}]" in str(error):
+    except (OSError, UserError, DamagedResultError) as error:
+        if getattr(error, "errno", None) in FULL or any(f"[Errno {number}]" in str(error) for number in FULL):
             raise DiskFullError(f"the disk is full: {error}") from error
         raise UserError(str(error)) from error
     return result
+
+
+_PARSING = threading.Lock()
+"""Python's parser fails now and then if two threads of a worker use it at once."""
+
+
+def _identity_anew(run: Run, data_sha256: str) -> str:
+    """The identity by the files as they are now."""
+    with _PARSING:
+        code_sha256.cache_clear()
+        lock_sha256.cache_clear()
+        locked_versions.cache_clear()
+        return identity(run, data_sha256)

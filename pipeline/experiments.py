@@ -19,6 +19,7 @@ import pandas as pd
 from tqdm import tqdm
 
 import utilities
+from pipeline import experiment_run
 from pipeline.errors import UserError, run_command
 from pipeline.experiment_run import (
     EPOCH_COLUMNS,
@@ -28,6 +29,7 @@ from pipeline.experiment_run import (
     execute,
     identity,
     read_result,
+    require_scores,
 )
 from pipeline.grid import GRID_FILE, Run, read_grid
 from pipeline.parameters import read_yaml
@@ -36,6 +38,9 @@ CONNECTION_TIMEOUT = 10
 """Seconds a scheduler may take to answer."""
 MEMORY_OF_A_RUN = 1.5
 """GiB that a worker and the kernel of its run take together, at most."""
+WHOLE_NUMBERS = ("best_epoch", "model_parameters", "multiply_adds")
+TEXTS = ("weights_sha256", "processor", "tensorflow")
+"""Figures of a run that are no decimal numbers."""
 SECONDS_BETWEEN_TABLES = 5
 """The tables are written after a run if the last time is so long ago, and at the end."""
 
@@ -56,6 +61,7 @@ class Sweep:
     """The runs of a grid with their identities, and what is known of each."""
 
     grid: Path
+    data_sha256: str
     runs: dict[str, Run]
     results: dict[str, Result] = dataclasses.field(default_factory=dict)
     failures: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -82,10 +88,11 @@ class Sweep:
             figures = self.results.get(run_identity, {"row": {}})["row"]
             keys = {"claim": run.claim, "variant": run.variant, "budget": run.budget, "seed": run.seed}
             rows.append(keys | {"identity": run_identity, "status": status} | parameters | figures)
-        return pd.DataFrame(rows)
+        table = pd.DataFrame(rows)
+        return table.astype({name: "Int64" for name in WHOLE_NUMBERS if name in table})
 
     def write(self) -> None:
-        """Write both tables, each in one step."""
+        """Write both tables, each in one step; one that is up to date keeps its time, by which make goes."""
         epochs = [
             {"identity": run_identity} | row
             for run_identity in self.runs
@@ -96,8 +103,10 @@ class Sweep:
             (self.table_path, self.table()),
             (self.epochs_path, pd.DataFrame(epochs, columns=["identity", "epoch", *EPOCH_COLUMNS])),
         ):
-            with utilities.replace_when_complete(path) as temporary:
-                table.to_csv(temporary, index=False, lineterminator="\n")
+            text = table.to_csv(index=False, lineterminator="\n").encode()
+            if not (path.exists() and path.read_bytes() == text):
+                with utilities.replace_when_complete(path) as temporary:
+                    temporary.write_bytes(text)
 
 
 def read_sweep(grid: Path) -> Sweep:
@@ -106,41 +115,73 @@ def read_sweep(grid: Path) -> Sweep:
     A result that can't be read is reported, and its run counts as missing.
     """
     data_sha256 = utilities.content_hash(utilities.load_fashion_mnist(verbose=1))
-    sweep = Sweep(grid, {identity(run, data_sha256): run for run in read_grid(grid)})
-    tabled = _tabled_results(sweep)
+    sweep = Sweep(grid, data_sha256, {identity(run, data_sha256): run for run in read_grid(grid)})
+    damaged = set()
     for run_identity, run in sweep.runs.items():
         try:
-            result = read_result(run, run_identity) or tabled.get(run_identity)
+            if result := read_result(run, run_identity, data_sha256):
+                sweep.results[run_identity] = result
         except DamagedResultError as error:
             print(f"{run.name}: its result is damaged and it is run again ({error})", flush=True)
-            result = None
-        if result is not None:
-            sweep.results[run_identity] = result
+            damaged.add(run_identity)
+    sweep.results |= {key: result for key, result in _tabled_results(sweep).items() if key not in damaged}
     return sweep
 
 
 def _tabled_results(sweep: Sweep) -> dict[str, Result]:
-    """What the tables hold of the sweep's runs; a run counts only if both have it completely."""
+    """What the tables hold of the sweep's missing runs; a run counts only if both have it completely.
+
+    Raises:
+        UserError: they hold finished runs that the sweep has no use for and that are nowhere else.
+    """
+    name = sweep.table_path.name
+    rows, curves = _finished_rows(sweep)
+    strangers = [
+        key
+        for key in rows
+        if key not in sweep.runs and not (experiment_run.RUNS_FOLDER / str(key) / "experiment.ipynb").exists()
+    ]
+    if strangers:
+        raise UserError(
+            f"reports/{name} holds {utilities.counted(len(strangers), 'finished run')} with other data, code, packages or "
+            f"parameters than {sweep.grid.name} asks for now, kept nowhere else: bring those back, or move {name} and "
+            f"{sweep.epochs_path.name} away to start anew"
+        )
+    results = {}
+    for key in rows.keys() & sweep.missing().keys():
+        run, row, curve = sweep.runs[key], rows[key], curves.get(key, pd.DataFrame())
+        lacking = [figure for figure, value in row.items() if pd.isna(value) and figure != "processor_seconds"]
+        try:
+            if lacking or len(curve) != run.parameters["epochs"]:
+                raise ValueError(f"{lacking[0]} is missing" if lacking else "epochs are missing")
+            require_scores(row)
+            row |= {figure: int(row[figure]) for figure in WHOLE_NUMBERS}
+        except ValueError as error:
+            print(f"{run.name}: its row in {name} is damaged and it is run again ({error})", flush=True)
+            continue
+        results[key] = {"row": row, "epochs": curve.to_dict("records")}
+    return results
+
+
+def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
+    """The figures of each finished run in the sweep's tables and its epochs, by identity; none if they can't be read."""
     if not (sweep.table_path.exists() and sweep.epochs_path.exists()):
-        return {}
+        return {}, {}
     try:
-        table = pd.read_csv(sweep.table_path)
-        epochs = pd.read_csv(sweep.epochs_path)
-        table = table[table["status"] == "finished"]
+        table = utilities.read_table(sweep.table_path)
+        epochs = utilities.read_table(sweep.epochs_path)
+        table = table[table["status"] == "finished"].copy()
         figures = table.columns[table.columns.get_loc("threads") + 1 :]
-        by_run = dict(list(epochs.groupby("identity", sort=False)))
-        results = {}
-        for row in table.to_dict("records"):
-            run = sweep.runs.get(row["identity"])
-            curve = by_run.get(row["identity"])
-            complete = run and curve is not None and len(curve) == run.parameters["epochs"]
-            if complete and not any(pd.isna(row[name]) for name in figures):
-                result = {"row": {name: row[name] for name in figures}}
-                results[row["identity"]] = result | {"epochs": curve.drop(columns="identity").to_dict("records")}
+        numbers = [figure for figure in figures if figure not in TEXTS]
+        table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
+        curves = {key: rows.drop(columns="identity") for key, rows in epochs.groupby("identity", sort=False)}
+        if missing := {*WHOLE_NUMBERS, *TEXTS} - set(figures):
+            raise ValueError(f"no column {missing.pop()}")
+        rows = {row["identity"]: {figure: row[figure] for figure in figures} for row in table.to_dict("records")}
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
         print(f"{sweep.table_path.name} can't be read and is made again ({error})", flush=True)
-        return {}
-    return results
+        return {}, {}
+    return rows, curves
 
 
 # --- Where it runs --------------------------------------------------------------------------------
@@ -163,7 +204,7 @@ def _require_scheduler(address: str) -> None:
 
     try:
         asyncio.run(asyncio.wait_for(greet(), CONNECTION_TIMEOUT))
-    except (OSError, ValueError, TimeoutError) as error:
+    except (OSError, ValueError, TypeError, TimeoutError) as error:  # of tls:// without certificates, for one
         raise UserError(
             f"no Dask scheduler answers at {address} within {CONNECTION_TIMEOUT} s: expected an address such as "
             "tcp://host:8786 of one that runs (`dask scheduler`)"
@@ -177,6 +218,8 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
     import distributed
 
     _quiet()
+    # No run waits at a worker while another worker is idle. A worker may end, with its job, many times: its run goes on in another.
+    dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 20})
     if scheduler is not None:
         _require_scheduler(scheduler)
         with distributed.Client(scheduler, timeout=CONNECTION_TIMEOUT) as client:
@@ -185,8 +228,6 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
     if slurm is not None:
         cluster = _slurm_cluster(slurm, workers)
     else:
-        # No run waits at a worker while another worker is idle.
-        dask.config.set({"distributed.scheduler.worker-saturation": 1.0})
         cluster = distributed.LocalCluster(
             n_workers=workers or workers_with_room(),
             threads_per_worker=1,
@@ -215,7 +256,7 @@ def _slurm_cluster(path: Path, workers: int | None) -> Any:
     if shutil.which("sbatch") is None:
         cluster.close()
         raise UserError("Slurm's sbatch is not there: run this on a machine of the cluster that can submit jobs")
-    cluster.scale(jobs=jobs)
+    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # a job whose time is up is followed by another
     return cluster
 
 
@@ -232,15 +273,14 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
     Raises:
         SweepStoppedError: the disk is full, or the scheduler is gone; finished runs are kept.
     """
-    from distributed import as_completed
+    from distributed import KilledWorker, as_completed
 
     missing = sweep.missing()
-    data_sha256 = utilities.content_hash(utilities.load_fashion_mnist())
     futures = client.map(
         work,
         list(missing.values()),
         list(missing),
-        [data_sha256] * len(missing),
+        [sweep.data_sha256] * len(missing),
         key=[f"experiment-{name}" for name in missing],  # the common beginning lets Dask share them out evenly
         retries=1,
         pure=False,
@@ -261,7 +301,7 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
             except Exception as error:  # whatever a run died of, the others go on
                 kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
                 sweep.failures[key] = f"{kind}{error}"
-                line = f"failed twice: {sweep.failures[key]}"
+                line = f"failed{'' if isinstance(error, KilledWorker) else ' twice'}: {sweep.failures[key]}"
             else:
                 sweep.results[key] = result
                 row = result["row"]
@@ -318,6 +358,10 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers is {arguments.workers}: expected at least 1")
+    if arguments.workers is not None and arguments.scheduler is not None:
+        raise UserError("--workers has no meaning beside --scheduler: the workers are those that the scheduler has")
+    if arguments.grid.stem == "submission":
+        raise UserError("a grid can't be called submission: its table would be reports/submission.csv")
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()
     missing = sweep.missing()

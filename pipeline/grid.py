@@ -61,6 +61,8 @@ class _Reader:
             raise UserError(
                 f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
             ) from error
+        except RecursionError as error:
+            raise UserError(f"{path.name} is nested too deeply: expected claims with their variants") from error
         self.content = self._plain(root, ()) if root is not None else None
 
     def _plain(self, node: yaml.Node, place: tuple) -> Any:
@@ -81,8 +83,10 @@ class _Reader:
                     raise self.error((*place, key), f"{key} is there twice")
                 content[key] = self._plain(child, (*place, key))
             return content
-        loader = yaml.SafeLoader("")
-        return loader.construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError) as error:
+            raise self.error(place, f"{node.value!r} is no {node.tag.rpartition(':')[2]}") from error
 
     def error(self, place: tuple, text: str) -> UserError:
         while place not in self.lines:
@@ -129,7 +133,7 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
         claim_names.append(name)
         for variant in reader.get((*place, "variants"), dict, "lines of `name: {parameter: value}`"):
             spot = (*place, "variants", variant)
-            if not isinstance(variant, str):
+            if not isinstance(variant, str) or not variant.strip():
                 raise reader.error(spot, f"the variant's name is {variant!r}: expected text")
             parameters = _parameters(reader, spot, common)
             for other, (_, others) in variants.items():
@@ -165,17 +169,26 @@ def _full_budget(reader: _Reader, variants: dict[str, tuple[str, dict[str, Any]]
         return []
     place = ("full_budget",)
     reader.refuse_others(place, ("parameters", "seeds", "variants"))
-    _parameters(reader, (*place, "parameters"), {})
-    budget = reader.content["full_budget"]["parameters"]
+    budget = _own_parameters(reader, (*place, "parameters"))
+    seeds = _seeds(reader, (*place, "seeds"))
     chosen = reader.get((*place, "variants"), list, "a list of variants")
     for number, variant in enumerate(chosen):
-        if variant not in variants:
-            raise reader.error((*place, "variants", number), f"there is no variant {variant!r} among the claims")
+        spot = (*place, "variants", number)
+        if not isinstance(variant, str) or variant not in variants:
+            raise reader.error(spot, f"there is no variant {variant!r} among the claims")
         if variant in chosen[:number]:
-            raise reader.error((*place, "variants", number), f"the variant {variant!r} is a duplicate")
+            raise reader.error(spot, f"the variant {variant!r} is a duplicate")
+        for name in budget:
+            if variants[variant][1][name] != variants[BASELINE][1][name]:
+                raise reader.error((*place, "parameters", name), f"{name} is what the variant {variant!r} changes")
+        same = [other for other, (_, parameters) in variants.items() if parameters == variants[variant][1] | budget]
+        if same:
+            raise reader.error(
+                spot, f"{variant!r} at the full budget has the parameters of {same[0]!r}: expected others"
+            )
     return [
         Run(variants[variant][0], variant, "full", seed, variants[variant][1] | budget | {"seed": seed})
-        for seed in _seeds(reader, (*place, "seeds"))
+        for seed in seeds
         for variant in chosen
     ]
 
@@ -191,6 +204,12 @@ def _seeds(reader: _Reader, place: tuple) -> list[int]:
 
 def _parameters(reader: _Reader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
     """All parameters of a run but its seed: what stands at a place, over `common`, over the notebook's own."""
+    own = _own_parameters(reader, place)
+    return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
+
+
+def _own_parameters(reader: _Reader, place: tuple) -> dict[str, Any]:
+    """The parameters that stand at a place, checked."""
     own = reader.get(place, dict, "lines of `parameter: value`", default={})
     if place not in reader.lines:
         raise reader.error(place, f"{place[-1]} is missing: without it the claims have nothing to be compared with")
@@ -198,10 +217,7 @@ def _parameters(reader: _Reader, place: tuple, common: dict[str, Any]) -> dict[s
         if name in RESERVED:
             raise reader.error((*place, name), f"{name} can't be set here: the sweep sets it")
         _checked(reader, (*place, name), {name: own[name]})
-    own = {
-        name: float(value) if name in _floats() else value for name, value in own.items()
-    }  # 5 and 5.0 are the same run
-    return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
+    return {name: float(value) if name in _floats() else value for name, value in own.items()}  # 5 and 5.0 are the same
 
 
 @functools.cache

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import utilities
-from benchmarks import recipes, speed, summary
+from benchmarks import recipes, scaling, speed, summary
+from pipeline.grid import read_grid
 
 
 @pytest.fixture(autouse=True)
@@ -205,3 +206,23 @@ def test_the_summary_puts_all_measurements_on_one_page(tmp_path):
     assert results["comparison"][0]["reference"] == 3.0
     assert results["recipes"]["lenet5"]["runs"][2]["epochs"] == 3
     assert "<svg" in (tmp_path / "results.svg").read_text(encoding="utf-8")
+
+
+def test_the_page_on_scaling_tells_what_was_measured():
+    row = {"workers": 500, "runs": 10_000, "seconds": 450.0, "ideal_seconds": 400.0, "seconds_longer": 2.5}
+    row |= {"scheduler_memory_gib": 0.5, "client_memory_gib": 0.25, "restart_seconds": 12.0}
+    results = {
+        "hardware": {"cores": 2, "processor": "abacus", "memory_gib": 24},
+        "run_seconds": 20,
+        "runs_an_hour": {"1": [10.0, 12.0, 11.0], "2": [22.0, 20.0, 21.0]},
+        "simulated": [row],
+    }
+    page = scaling.page(results, real_seconds=250.0)
+    assert "two workers are 1.91 times as fast as one" in page
+    assert "| 2 | 21.0 | 20.0 to 22.0 |" in page
+    assert "| 500 | 10,000 | 450 s | 400 s | 2.50 s | 1.0% | 0.50 GiB | 0.25 GiB | 12.0 s |" in page
+
+
+def test_the_grid_of_the_simulated_cluster_has_as_many_runs_as_are_asked_for(tmp_path):
+    grid = scaling._grid(tmp_path / "simulated.yaml", range(10), 19, {"epochs": 6})
+    assert len(read_grid(grid)) == 200

@@ -82,6 +82,13 @@ def test_whole_and_decimal_numbers_ask_for_the_same_run(grid_file):
         ("    claim: Dropout helps.\n", "", 8, "claim is missing: expected the claim in a sentence"),
         ("[baseline, no dropout]", "[baseline, noise]", 6, "there is no variant 'noise'"),
         ("[baseline, no dropout]", "[baseline, baseline]", 6, "'baseline' is a duplicate"),
+        ("[baseline, no dropout]", "[[baseline]]", 6, "there is no variant ['baseline']"),
+        ("{share: 1.0}", "{share: 0.01}", 6, "'baseline' at the full budget has the parameters of 'baseline'"),
+        ("{share: 1.0}", "{dropout: 0.2}", 4, "dropout is what the variant 'no dropout' changes"),
+        ("dropout: 0}", "dropout: !foo 0}", 12, "'0' is no !foo"),
+        ("dropout: 0}", "dropout: !!float abc}", 12, "'abc' is no float"),
+        ("dropout: 0}", "dropout: 2021-13-45}", 12, "'2021-13-45' is no timestamp"),
+        ("dropout: 0}", "stride: 4}", 12, "stride is 4, expected 1 to 3"),
         ("full_budget:", "full:", 3, "full is unknown: expected seeds, baseline, full_budget, claims"),
         ("seeds: [1, 2]", "seeds: [1, 2", 2, "not valid YAML"),
         (GRID[GRID.index("claims:") :], "claims: []", 7, "claims is []: expected a list of claims"),
@@ -95,10 +102,15 @@ def test_a_grid_that_does_not_fit_is_refused_with_its_line(grid_file, old, new, 
     assert words in str(refusal.value)
 
 
-@pytest.mark.parametrize("text", ["", "3", "[1, 2]", "a: &x [*x]", "\x00", "? [1, 2]\n: 3"])
+@pytest.mark.parametrize("text", ["", "3", "[1, 2]", "a: &x [*x]", "\x00", "? [1, 2]\n: 3", "[" * 5000])
 def test_what_is_no_grid_is_refused(grid_file, text):
     with pytest.raises(UserError, match=r"grid\.yaml"):
         read_grid(grid_file(text))
+
+
+def test_a_whole_number_and_its_decimal_form_are_one_run(grid_file):
+    first, second = (read_grid(grid_file(GRID.replace("{share: 1.0}", f"{{share: {one}}}"))) for one in ("1", "1.0"))
+    assert [repr(run.parameters) for run in first] == [repr(run.parameters) for run in second]
 
 
 def test_a_missing_grid_is_refused(tmp_path):
