@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import glob
 import gzip
 import hashlib
 import importlib.metadata
@@ -77,11 +78,18 @@ class SubmissionError(ValueError):
 def replace_when_complete(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which takes `path`'s place only if the block succeeds.
 
-    Whatever happens in the block, `path` holds either what it held before or the complete new file.
+    Whatever happens in the block, `path` holds either what it held before or the complete new file. What a process that was
+    killed in such a block has left is removed by the next one that writes the same file.
     """
+    import psutil
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+        process = leftover.name.split(".")[-2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.") as folder:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
@@ -1029,8 +1037,8 @@ def train(
     With a checkpoint, a training that was interrupted goes on after the last epoch it finished, and ends with the same
     weights, bit for bit, as one that was not: the file holds the weights, the state of the optimiser and of dropout's
     generators, the best weights and the history. The file of another training (other layers, data or settings, another
-    version of a package or of this module) is not used. A training that is complete is not repeated, until its file is
-    deleted.
+    version of a package or of this module) is not used. Beside it stays the one of the epoch before, which is gone on from if the
+    newest is damaged. A training that is complete is not repeated, until its files are deleted.
 
     Args:
         model: compiled, with a metric named "f1" (`F1Score`).
@@ -1151,37 +1159,51 @@ def _write_checkpoint(
     }
     best = {f"best_{number:04d}": array for number, array in enumerate(best_weights)}
     about = json.dumps({"identity": identity, "history": history})
-    with replace_when_complete(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, about=about, **state, **best)
+    with replace_when_complete(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, about=about, **state, **best)
+        if path.exists():
+            path.replace(_checkpoint_before(path))
+
+
+def _checkpoint_before(path: Path) -> Path:
+    """Where the checkpoint of the epoch before is kept, for the case that the newest is damaged or missing."""
+    return path.with_suffix(f".before{path.suffix}")
 
 
 def _restore_checkpoint(
     path: Path, identity: Mapping[str, str], model: keras.Model
 ) -> tuple[list[dict[str, float]], list[np.ndarray] | None]:
-    """Put a model and its optimiser back into the state after the last finished epoch.
+    """Put a model and its optimiser back into the state after the last finished epoch that a checkpoint is left of.
 
     Returns:
         The history until then and the best weights; both are empty if there is no checkpoint of this training.
     """
-    if not path.exists():
-        return [], None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            state = [file[name] for name in sorted(file) if name.startswith("state_")]
-            best_weights = [file[name] for name in sorted(file) if name.startswith("best_")]
-        saved, history = about["identity"], about["history"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        warnings.warn(f"{_relative(path)} is damaged and not used ({error}): training starts anew", stacklevel=3)
-        return [], None
-    if saved != identity:
-        others = [name for name in identity if saved.get(name) != identity[name]]
-        print(f"{_relative(path)} is of a training with other {' and '.join(others)}: training starts anew")
-        return [], None
-    for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
-        variable.assign(value)
-    print(f"going on after epoch {len(history)}, from {_relative(path)}")
-    return history, best_weights
+    for candidate in (path, _checkpoint_before(path)):
+        if not candidate.exists():
+            continue
+        try:
+            about, state, best_weights = _read_checkpoint(candidate)
+            saved, history = about["identity"], about["history"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            warnings.warn(f"{_relative(candidate)} is damaged and not used ({error})", stacklevel=3)
+            continue
+        if saved != identity:
+            others = [name for name in identity if saved.get(name) != identity[name]]
+            print(f"{_relative(candidate)} is of a training with other {' and '.join(others)}: training starts anew")
+            break
+        for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
+            variable.assign(value)
+        print(f"going on after epoch {len(history)}, from {_relative(candidate)}")
+        return history, best_weights
+    return [], None
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]]:
+    """What `_write_checkpoint` wrote: identity and history, the state of the model and its optimiser, the best weights."""
+    with np.load(path, allow_pickle=False) as file:
+        parts = [[file[name] for name in sorted(file) if name.startswith(prefix)] for prefix in ("state_", "best_")]
+        return json.loads(str(file["about"])), *parts
 
 
 def _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience) -> None:

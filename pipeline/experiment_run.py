@@ -242,9 +242,7 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
                         "the code or the lock was changed while this ran, so the result is nobody's: run it again"
                     )
                 result = read_result(run, run_identity, data_sha256)
-            # What this run needs no longer, and what killed ones left.
-            for rest in (folder / "checkpoints", *folder.glob(".experiment.ipynb.*")):
-                shutil.rmtree(rest, ignore_errors=True)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     except (OSError, UserError, DamagedResultError) as error:
         if getattr(error, "errno", None) in FULL or any(f"[Errno {number}]" in str(error) for number in FULL):
             raise DiskFullError(f"the disk is full: {error}") from error
