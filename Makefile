@@ -59,6 +59,10 @@ lint: $(ENVIRONMENT) ## style of code and notebooks
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
+.PHONY: verify
+verify: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
+	@$(RUN) pipeline.verify
+
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir notebooks
