@@ -36,10 +36,11 @@ ADDRESSES = frozenset({"shared_object_id"})
 ABOUT_THE_MACHINE = frozenset({"hardware", "versions"})
 DECLARED = (
     (re.compile(r"\d+ s( \*)?$", re.MULTILINE), "… s"),  # the end of an epoch's line
+    (re.compile(r"^going on after epoch .*\n", re.MULTILINE), ""),  # that a training was resumed
     (re.compile(r"\d+ s, peak memory [\d.]+ GiB"), "… s, peak memory … GiB"),  # the last line of a notebook
     (re.compile(r"(>seconds</th>\s*(?:<td [^>]*>)).*?(?=</tr>)", re.DOTALL), r"\1…"),  # a row of a table
 )
-"""What of an output differs from run to run: durations and memory."""
+"""What of an output differs from run to run: durations and memory, and whether it was interrupted."""
 TOLERANCE = 0.01
 """By how much a score may differ on another kind of processor, or with another number of threads."""
 
