@@ -441,6 +441,8 @@ COURSE_SHAPES = {
 }
 TEST_LABELS_SHAPE = (10_500,)
 COURSE_SPLIT_SEED = 0
+LARGEST_PIECE = 1 << 26
+"""Bytes that a piece of a dataset may hold, so that no compressed one fills the memory: more than the whole dataset has."""
 
 
 def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
@@ -535,6 +537,12 @@ def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any
                     raise DataError(
                         f"{path}: {name} has shape {found.shape} and dtype {found.dtype}, "
                         f"expected {shape} of {'uint8' if is_image else 'whole numbers'}. {advice}"
+                    )
+                piece = math.prod(found.chunks or (0,)) * found.dtype.itemsize
+                if found.external or found.is_virtual or found.file != file or piece > LARGEST_PIECE:
+                    raise DataError(
+                        f"{path}: {name} lies in another file, or in pieces of more than {LARGEST_PIECE >> 20} MiB: "
+                        f"expected an ordinary dataset. {advice}"
                     )
             content: dict[str, Any] = {name: file[name][...] for name in shapes}
             stored_hash = file.attrs.get("sha256")
