@@ -63,6 +63,16 @@ lint: $(ENVIRONMENT) ## style of code and notebooks
 verify: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
 	@$(RUN) pipeline.verify
 
+.PHONY: fuzz
+fuzz: $(ENVIRONMENT) ## half an hour of damaged and hostile files for everything that reads one
+	VIRTUAL_ENV=.venv .venv/bin/uv run --quiet --no-project --with atheris==3.0.0 --with coverage==7.17.3 python -m benchmarks.fuzz
+
+# Findings of the audit that do not touch us, as `--ignore-vuln ID`, each with its reason in a comment here. There are none.
+ACCEPTED_FINDINGS :=
+.PHONY: audit
+audit: $(ENVIRONMENT) ## look the locked packages up in the database of known vulnerabilities
+	.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r requirements.txt $(ACCEPTED_FINDINGS)
+
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
 	.venv/bin/jupyter lab --notebook-dir notebooks

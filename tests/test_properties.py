@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from test_grid import GRID
 
 import utilities
-from pipeline import parameters
+from pipeline import parameters, read_hdf5
 from pipeline.errors import UserError
 from pipeline.grid import EXPERIMENT, read_grid
 from pipeline.handin_pdf.document import typeset_file
@@ -123,8 +123,8 @@ def test_course_files_of_another_form(tmp_path, dtype, shape, low, group):
             file["labels"] = np.full(shape, low).astype(dtype)
     whole = not group and shape == (3,) and dtype in ("u1", "i1", "i8") and 0 <= np.full((), low).astype(dtype) <= 9
     try:
-        content = utilities._read_h5(path, SHAPES)
-    except utilities.DataError as error:
+        content, _ = read_hdf5.read(str(path), SHAPES)
+    except read_hdf5.UnfitError as error:
         assert is_sentence(error)
         assert not whole
     else:

@@ -9,6 +9,7 @@ import tarfile
 import time
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import h5py
 import keras
@@ -143,6 +144,20 @@ def test_a_course_file_that_refers_to_others_or_is_a_bomb_is_refused(tmp_path, h
             file.create_dataset("labels", (1000,), "u1", maxshape=(None,), chunks=(1 << 27,), compression="gzip")
     with pytest.raises(utilities.DataError, match="lies in another file, or in pieces of more than 64 MiB"):
         utilities._read_h5(path, shapes)
+
+
+def test_a_course_file_that_hangs_or_crashes_the_library_is_refused(tmp_path, monkeypatch):
+    """A fuzzer found the first; the second is a reader that dies, as it does where the library crashes."""
+    monkeypatch.setattr(utilities, "READING_TIMEOUT", 5)
+    with pytest.raises(utilities.DataError, match="can't be read within 5 s, so it is damaged"):
+        utilities._read_h5(
+            Path(__file__).parent / "files" / "hangs_the_library.h5", {"images": (3, 4, 4), "labels": (3,)}
+        )
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline" / "read_hdf5.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    with pytest.raises(utilities.DataError, match="made the HDF5 library crash"):
+        utilities._read_h5(tmp_path / "pipeline" / "read_hdf5.py", {"labels": (3,)})
 
 
 def secrets():
