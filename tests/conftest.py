@@ -120,7 +120,7 @@ def smoke_run():
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder that is a disk of its own, of 64 KiB; `resize` makes it larger."""
+    """A folder that is a disk of its own, of 64 KiB, and a way to mount it with other options."""
     folder = tmp_path / "disk"
     folder.mkdir()
 
@@ -130,5 +130,5 @@ def small_disk(tmp_path):
 
     if (mounted := mount("-o", "size=64k")).returncode:
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
-    yield folder, lambda size: mount("-o", f"remount,size={size}")
+    yield folder, lambda options: mount("-o", f"remount,{options}")
     subprocess.run(["umount", str(folder)], check=True)

@@ -1,4 +1,4 @@
-"""A real disk that is full while something is written: a sentence, nothing lost, and it goes on once there is room."""
+"""A real disk that is full, or can only be read, while something is written: a sentence, nothing lost, and it goes on once there is room."""
 
 import runpy
 import sys
@@ -24,7 +24,7 @@ def files(folder):
 
 
 def test_data(mirror, small_disk, small_data_set):
-    folder, resize = small_disk
+    folder, remount = small_disk
     mirror("well")
     fill(folder, 12 * 1024)
     with pytest.raises(
@@ -33,8 +33,21 @@ def test_data(mirror, small_disk, small_data_set):
         utilities._load_idx("fashion_mnist", folder, 0)
     kept = {path.name: path.stat().st_size for path in (folder / "fashion_mnist").iterdir() if path.name != ".lock"}
     assert all(size == len(small_data_set[name]) for name, size in kept.items())
-    resize("1m")
+    remount("size=1m")
     assert utilities._load_idx("fashion_mnist", folder, 0)["X_train"].shape == (8, 28, 28)
+
+
+def test_data_in_a_folder_that_can_only_be_read(mirror, small_disk, small_data_set):
+    folder, remount = small_disk
+    mirror("well")
+    remount("ro")
+    with pytest.warns(UserWarning, match="can't be written .*Read-only file system.*: the data will not be kept"):
+        assert utilities._load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
+    remount("rw")
+    utilities._load_idx("fashion_mnist", folder, 0)
+    remount("ro")
+    utilities.MIRRORS["fashion_mnist"].clear()
+    assert utilities._load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
 
 
 def trained(checkpoint, epochs):
@@ -51,14 +64,14 @@ def trained(checkpoint, epochs):
 
 
 def test_a_checkpoint(small_disk, tmp_path, capsys):
-    folder, resize = small_disk
+    folder, remount = small_disk
     expected = trained(tmp_path / "undisturbed.npz", 4)
     fill(folder, 2 * (tmp_path / "undisturbed.npz").stat().st_size)  # room for two, and a third is written beside them
     with pytest.raises(OSError, match="No space left on device") as error:
         trained(folder / "model.npz", 4)
     assert is_full(error.value)
     assert "model.npz" in files(folder)
-    resize("1m")
+    remount("size=1m")
     capsys.readouterr()
     for one, other in zip(trained(folder / "model.npz", 4), expected, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -66,7 +79,7 @@ def test_a_checkpoint(small_disk, tmp_path, capsys):
 
 
 def test_a_submission(small_disk):
-    folder, resize = small_disk
+    folder, remount = small_disk
     path = folder / "submission.csv"
     utilities.write_submission(path, np.zeros(10, int), 10)
     before = path.read_bytes()
@@ -74,27 +87,27 @@ def test_a_submission(small_disk):
     with pytest.raises(OSError, match="No space left on device"):
         utilities.write_submission(path, np.ones(10_000, int), 10_000)
     assert (path.read_bytes(), files(folder)) == (before, ["filling", "submission.csv"])
-    resize("1m")
+    remount("size=1m")
     utilities.write_submission(path, np.ones(10_000, int), 10_000)
     assert len(utilities.read_submission(path, 10_000)) == 10_000
 
 
 def test_a_pdf(small_disk, tmp_path):
-    folder, resize = small_disk
+    folder, remount = small_disk
     notebook = tmp_path / "one.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# One")]), notebook)
     fill(folder, 4 * 1024)
     with pytest.raises(OSError, match="No space left on device"):
         make_pdf(notebook, folder / "one.pdf")
     assert files(folder) == ["filling"]
-    resize("1m")
+    remount("size=1m")
     make_pdf(notebook, folder / "one.pdf")
     assert (folder / "one.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.slow
 def test_an_executed_notebook(small_disk, tmp_path, monkeypatch, capsys):
-    folder, resize = small_disk
+    folder, remount = small_disk
     monkeypatch.setattr(utilities, "ROOT", tmp_path)
     monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
     source, target = tmp_path / "one.ipynb", folder / "one.ipynb"
@@ -104,7 +117,7 @@ def test_an_executed_notebook(small_disk, tmp_path, monkeypatch, capsys):
     with pytest.raises(OSError, match="No space left on device"):
         run_notebook.execute_notebook(source, target, {}, show=False)
     assert files(folder) == []
-    resize("1m")
+    remount("size=1m")
     run_notebook.execute_notebook(source, target, {}, show=False)
     assert files(folder) == ["one.ipynb"]
 
