@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
+import glob
 import gzip
 import hashlib
 import importlib.metadata
@@ -77,11 +78,18 @@ class SubmissionError(ValueError):
 def replace_when_complete(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`, which takes `path`'s place only if the block succeeds.
 
-    Whatever happens in the block, `path` holds either what it held before or the complete new file.
+    Whatever happens in the block, `path` holds either what it held before or the complete new file. What a process that was
+    killed in such a block has left is removed by the next one that writes the same file.
     """
+    import psutil
+
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+        process = leftover.name.split(".")[-2]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.") as folder:
         temporary = Path(folder) / path.name
         yield temporary
         temporary.replace(path)
@@ -433,6 +441,8 @@ COURSE_SHAPES = {
 }
 TEST_LABELS_SHAPE = (10_500,)
 COURSE_SPLIT_SEED = 0
+READING_TIMEOUT = 120
+"""Seconds that reading the course's file may take; it takes less than one."""
 
 
 def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
@@ -509,39 +519,29 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
 
 
 def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The named uint8 arrays of an HDF5 file, and the hash stored with them if this package made the file."""
-    import h5py
+    """The named uint8 arrays of an HDF5 file, and the hash stored with them if this package made the file.
 
-    advice = f"Delete or move {path.name} away to have it made again from the public data."
+    They are read in a process of its own: a damaged file can crash the HDF5 library or keep it busy for ever.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there")
+    command = [sys.executable, str(ROOT / "pipeline" / "read_hdf5.py"), str(path), json.dumps(shapes)]
+    problem = None
     try:
-        with h5py.File(path, "r") as file:
-            missing = [name for name in shapes if not isinstance(file.get(name), h5py.Dataset)]
-            if missing:
-                raise DataError(
-                    f"{path} has no dataset {', '.join(missing)}: it holds {', '.join(file) or 'nothing'}, "
-                    f"expected {', '.join(shapes)}. {advice}"
-                )
-            for name, shape in shapes.items():
-                found, is_image = file[name], len(shape) > 1
-                if found.shape != shape or not (found.dtype == np.uint8 if is_image else found.dtype.kind in "iu"):
-                    raise DataError(
-                        f"{path}: {name} has shape {found.shape} and dtype {found.dtype}, "
-                        f"expected {shape} of {'uint8' if is_image else 'whole numbers'}. {advice}"
-                    )
-            content: dict[str, Any] = {name: file[name][...] for name in shapes}
-            stored_hash = file.attrs.get("sha256")
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError) as error:
-        raise DataError(f"{path} can't be read as HDF5, it may be truncated ({error}). {advice}") from error
-    for name, shape in shapes.items():
-        if len(shape) == 1:
-            if content[name].min() < 0 or content[name].max() > 9:
-                raise DataError(f"{path}: {name} holds classes outside 0 to 9. {advice}")
-            content[name] = content[name].astype(np.uint8)
-    if stored_hash is not None:
-        content["sha256"] = str(stored_hash)
-    return content
+        result = subprocess.run(command, capture_output=True, timeout=READING_TIMEOUT)
+        if result.returncode:
+            crashed = "can't be read: it made the HDF5 library crash, so it is damaged"
+            problem = crashed if result.returncode < 0 else result.stderr.decode(errors="replace").strip()
+    except subprocess.TimeoutExpired:
+        problem = f"can't be read within {READING_TIMEOUT} s, so it is damaged"
+    if problem:
+        raise DataError(
+            f"{path} {problem}. Delete or move {path.name} away to have it made again from the public data."
+        )
+    stream = io.BytesIO(result.stdout)
+    stored_hash = json.loads(stream.readline())
+    content: dict[str, Any] = {name: np.lib.format.read_array(stream, allow_pickle=False) for name in shapes}
+    return content if stored_hash is None else content | {"sha256": stored_hash}
 
 
 def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
@@ -1029,8 +1029,8 @@ def train(
     With a checkpoint, a training that was interrupted goes on after the last epoch it finished, and ends with the same
     weights, bit for bit, as one that was not: the file holds the weights, the state of the optimiser and of dropout's
     generators, the best weights and the history. The file of another training (other layers, data or settings, another
-    version of a package or of this module) is not used. A training that is complete is not repeated, until its file is
-    deleted.
+    version of a package or of this module) is not used. Beside it stays the one of the epoch before, which is gone on from if the
+    newest is damaged. A training that is complete is not repeated, until its files are deleted.
 
     Args:
         model: compiled, with a metric named "f1" (`F1Score`).
@@ -1151,37 +1151,51 @@ def _write_checkpoint(
     }
     best = {f"best_{number:04d}": array for number, array in enumerate(best_weights)}
     about = json.dumps({"identity": identity, "history": history})
-    with replace_when_complete(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, about=about, **state, **best)
+    with replace_when_complete(path) as temporary:
+        with temporary.open("wb") as file:
+            np.savez(file, about=about, **state, **best)
+        if path.exists():
+            path.replace(_checkpoint_before(path))
+
+
+def _checkpoint_before(path: Path) -> Path:
+    """Where the checkpoint of the epoch before is kept, for the case that the newest is damaged or missing."""
+    return path.with_suffix(f".before{path.suffix}")
 
 
 def _restore_checkpoint(
     path: Path, identity: Mapping[str, str], model: keras.Model
 ) -> tuple[list[dict[str, float]], list[np.ndarray] | None]:
-    """Put a model and its optimiser back into the state after the last finished epoch.
+    """Put a model and its optimiser back into the state after the last finished epoch that a checkpoint is left of.
 
     Returns:
         The history until then and the best weights; both are empty if there is no checkpoint of this training.
     """
-    if not path.exists():
-        return [], None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(str(file["about"]))
-            state = [file[name] for name in sorted(file) if name.startswith("state_")]
-            best_weights = [file[name] for name in sorted(file) if name.startswith("best_")]
-        saved, history = about["identity"], about["history"]
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        warnings.warn(f"{_relative(path)} is damaged and not used ({error}): training starts anew", stacklevel=3)
-        return [], None
-    if saved != identity:
-        others = [name for name in identity if saved.get(name) != identity[name]]
-        print(f"{_relative(path)} is of a training with other {' and '.join(others)}: training starts anew")
-        return [], None
-    for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
-        variable.assign(value)
-    print(f"going on after epoch {len(history)}, from {_relative(path)}")
-    return history, best_weights
+    for candidate in (path, _checkpoint_before(path)):
+        if not candidate.exists():
+            continue
+        try:
+            about, state, best_weights = _read_checkpoint(candidate)
+            saved, history = about["identity"], about["history"]
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            warnings.warn(f"{_relative(candidate)} is damaged and not used ({error})", stacklevel=3)
+            continue
+        if saved != identity:
+            others = [name for name in identity if saved.get(name) != identity[name]]
+            print(f"{_relative(candidate)} is of a training with other {' and '.join(others)}: training starts anew")
+            break
+        for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
+            variable.assign(value)
+        print(f"going on after epoch {len(history)}, from {_relative(candidate)}")
+        return history, best_weights
+    return [], None
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Any], list[np.ndarray], list[np.ndarray]]:
+    """What `_write_checkpoint` wrote: identity and history, the state of the model and its optimiser, the best weights."""
+    with np.load(path, allow_pickle=False) as file:
+        parts = [[file[name] for name in sorted(file) if name.startswith(prefix)] for prefix in ("state_", "best_")]
+        return json.loads(str(file["about"])), *parts
 
 
 def _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import errno
 import functools
 import hashlib
 import json
@@ -19,7 +18,7 @@ import filelock
 import nbformat
 
 import utilities
-from pipeline.errors import UserError
+from pipeline.errors import UserError, is_full
 from pipeline.grid import EXPERIMENT, Run
 from pipeline.run_notebook import execute_notebook
 
@@ -34,9 +33,6 @@ WITHOUT_EFFECT = re.compile(
     r"|replace_when_complete|_(write|restore)_checkpoint|_training_identity|write_metrics|environment"  # what keeps files
 )
 """Functions of `utilities.py` that a run calls and whose code is no part of what it computes."""
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""What the system says if there is no room on a disk, or none left for this user."""
 
 Result = dict[str, Any]
 """The `row` of a run in the table, and its `epochs`, one row each."""
@@ -242,11 +238,9 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
                         "the code or the lock was changed while this ran, so the result is nobody's: run it again"
                     )
                 result = read_result(run, run_identity, data_sha256)
-            # What this run needs no longer, and what killed ones left.
-            for rest in (folder / "checkpoints", *folder.glob(".experiment.ipynb.*")):
-                shutil.rmtree(rest, ignore_errors=True)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     except (OSError, UserError, DamagedResultError) as error:
-        if getattr(error, "errno", None) in FULL or any(f"[Errno {number}]" in str(error) for number in FULL):
+        if is_full(error):
             raise DiskFullError(f"the disk is full: {error}") from error
         raise UserError(str(error)) from error
     return result

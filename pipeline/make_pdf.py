@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 from pipeline.errors import UserError, run_command
@@ -27,7 +26,7 @@ def make_pdf(notebook: Path, pdf: Path, settings: Settings | None = None) -> lis
     except OSError as error:
         raise UserError(f"{notebook} can't be read: {error.strerror}") from error
     # As `utilities.replace_when_complete` does it; importing NumPy and pandas with it would double the time of an export.
-    temporary = pdf.with_name(f".{pdf.name}.{os.getpid()}")
+    temporary = pdf.with_name(f".{pdf.name}.new")
     try:
         temporary.write_bytes(content)
         temporary.replace(pdf)

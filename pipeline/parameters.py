@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
     Returns:
         All parameters of the run: `values`, and the notebook's own for those not in it.
     """
-    declared = papermill.inspect_notebook(notebook)
+    declared = _declared(notebook, notebook.stat().st_mtime_ns)
     defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
     for name, value in (defaults | values).items():
         if name not in declared:
@@ -115,6 +116,12 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
         if problem := _outside(value, help_text):
             raise UserError(f"{notebook.name}: {name} is {value!r}, expected {problem}")
     return defaults | values
+
+
+@functools.lru_cache(maxsize=16)
+def _declared(notebook: Path, modified: int) -> dict[str, Any]:
+    """What a notebook declares, read once for each time that it was modified: a grid asks for it again and again."""
+    return papermill.inspect_notebook(notebook)
 
 
 def _type_name(kind: type | tuple[type, ...]) -> str:

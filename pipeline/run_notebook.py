@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -28,9 +29,17 @@ from pipeline.parameters import (
     read_profile,
 )
 
+TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
+"""What pandas calls a styled table, at random."""
+ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
+"""Where in memory an object was that has no better text than that."""
 
-def run_notebook(notebook: str, profile: str) -> Path:
+
+def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
     """Execute a part of the hand-in and put the executed copy into the profile's output folder, complete or not at all.
+
+    Args:
+        output: another folder in `reports/` than the profile's.
 
     Returns:
         The path of the executed notebook.
@@ -39,10 +48,11 @@ def run_notebook(notebook: str, profile: str) -> Path:
         UserError: as `execute_notebook`.
     """
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
-    target = utilities.output_folder(profile) / f"{notebook}.ipynb"
+    output = profile if output is None else output
+    target = utilities.output_folder(output) / f"{notebook}.ipynb"
     handin = read_handin()
     group = {name: value for name, value in handin.items() if name.startswith("group_")}
-    parameters = read_profile(profile, notebook) | group | {"profile": profile}
+    parameters = read_profile(profile, notebook) | group | {"profile": output}
     seed = check_parameters(source, parameters).get("seed")
     title = {
         "Course": handin["course"],
@@ -114,17 +124,25 @@ def execute_notebook(
 def _tidy(
     executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, keep of papermill's notes only what names no machine, and add what the
-    PDF's title block tells."""
+    """Join the pieces of each output stream, keep of papermill's notes only what names no machine, put numbers in the place
+    of random names, and add what the PDF's title block tells."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
     if title is not None:
         executed.metadata["handin"] = {name: line.replace("{date}", started[:10]) for name, line in title.items()}
         executed.metadata["authors"] = [{"name": name} for name in authors]
-    for cell in executed.cells:
+    for number, cell in enumerate(executed.cells):
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.id = "injected-parameters"
+        for place, output in enumerate(cell.get("outputs", [])):
+            data = output.get("data", {})
+            if "text/html" in data:
+                data["text/html"] = TABLE_NAME.sub(f"T_{number}_{place}", data["text/html"])
+            if "text/plain" in data:
+                data["text/plain"] = ADDRESS.sub("", data["text/plain"])
     return executed
 
 

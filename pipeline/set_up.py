@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from one_at_a_time import acquire
+
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, 11), (3, 12), (3, 13)]
 
@@ -29,14 +31,19 @@ def supported_python() -> str:
 def main() -> None:
     folder = Path(sys.argv[1])
     python = supported_python()
+    acquire(folder.with_name(f"{folder.name}.lock"), "the making of the environment")
+    complete, lock = folder / ".complete", ROOT / "requirements.txt"
+    if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make made it meanwhile
+        return
     print(
         f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True
     )
     subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
     pip = [str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"), "-m", "pip", "install"]
     pip += ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", str(ROOT / "requirements.txt")], check=True)
+    subprocess.run([*pip, "--require-hashes", "-r", str(lock)], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], check=True)
+    complete.touch()
 
 
 if __name__ == "__main__":

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from running import make
 
 import utilities
+from pipeline.parameters import REPORTED_NOTEBOOKS
 
 
 class LocalMirror:
@@ -103,3 +106,29 @@ def mirror(small_data_set, monkeypatch):
     yield start
     for one in started:
         one.close()
+
+
+@pytest.fixture(scope="session")
+def smoke_run():
+    """`make report submit score` with the smoke profile, from notebooks that count as changed."""
+    for name in REPORTED_NOTEBOOKS:
+        (utilities.output_folder("smoke") / f"{name}.ipynb").unlink(missing_ok=True)
+    result = make("report", "submit", "score")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder that is a disk of its own, of 64 KiB, and a way to mount it with other options."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(*options):
+        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    if (mounted := mount("-o", "size=64k")).returncode:
+        pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
+    yield folder, lambda options: mount("-o", f"remount,{options}")
+    subprocess.run(["umount", str(folder)], check=True)

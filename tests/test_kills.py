@@ -1,18 +1,17 @@
 """A small real sweep whose worker, client and scheduler are killed in turn ends with the table of an undisturbed one."""
 
-import contextlib
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+from running import MARK, TIME_LIMIT, kernels, stop, wait_for
 
 import utilities
 from pipeline.experiment_run import RUNS_FOLDER
@@ -28,9 +27,7 @@ claims:
       rotation and noise: {rotation: 10, noise: 0.1}
       no dropout: {dropout: 0}
 """
-TIME_LIMIT = 400
-MARK = "KILLS_TEST"
-"""An environment variable that all processes of this test bear."""
+MARKED = str(os.getpid())
 DASK = [str(Path(sys.executable).with_name("dask"))]
 
 pytestmark = pytest.mark.slow
@@ -41,7 +38,7 @@ def sweep(tmp_path, monkeypatch):
     """The grid, the place of its table, and a way to start the sweep; nothing of it is left in `reports/`."""
     grid = tmp_path / f"kills_{os.getpid()}.yaml"
     grid.write_text(GRID, encoding="utf-8")
-    monkeypatch.setenv(MARK, str(os.getpid()))
+    monkeypatch.setenv(MARK, MARKED)
     started = []
 
     class Sweep:
@@ -94,13 +91,6 @@ def dask_process():
         stop(process)
 
 
-def stop(process):
-    for one in [*children(process), process]:
-        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
-            one.kill()
-    process.wait()
-
-
 def children(process):
     try:
         return psutil.Process(process.pid).children(recursive=True)
@@ -108,28 +98,8 @@ def children(process):
         return []
 
 
-def wait_for(what, condition):
-    deadline = time.monotonic() + TIME_LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.2)
-    return found
-
-
 def checkpoints(sweep):
     return [name for name in sweep.runs() if (RUNS_FOLDER / name / "checkpoints" / "experiment.npz").exists()]
-
-
-def kernels():
-    """Kernels that were started by this test, directly or through a worker."""
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        with contextlib.suppress(psutil.Error):
-            if "ipykernel_launcher" in (process.info["cmdline"] or []) and process.environ().get(MARK) == str(
-                os.getpid()
-            ):
-                found.append(process)
-    return found
 
 
 def free_port():
@@ -155,7 +125,7 @@ def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process)
     (killed,) = (one for one in children(workers[0]) if "spawn_main" in " ".join(one.cmdline()))  # below Dask's nanny
     killed.send_signal(signal.SIGKILL)
 
-    wait_for("the kernel of the killed worker to end", lambda: len(kernels()) < 2)
+    wait_for("the kernel of the killed worker to end", lambda: len(kernels(MARKED)) < 2)
     client.send_signal(signal.SIGKILL)
     client.wait()
 
@@ -167,7 +137,7 @@ def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process)
     assert "Traceback" not in log.read_text()
     for one in workers:
         stop(one)
-    wait_for("kernels without a worker to end", lambda: not kernels())
+    wait_for("kernels without a worker to end", lambda: not kernels(MARKED))
     last, log = sweep.start("--workers", "1")
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     for table, undisturbed_table in zip(sweep.scores(), expected, strict=True):

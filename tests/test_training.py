@@ -245,15 +245,42 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
 
 
 @pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped byte", "something else"])
-def test_a_damaged_checkpoint_is_reported_and_not_used(data, tmp_path, damage):
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(data, tmp_path, capsys, damage):
     path = tmp_path / "model.npz"
     first, _ = train_with_checkpoint(data, path, epochs=2)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     damaged = {"truncated": content[:2000], "empty": b"", "a flipped byte": content, "something else": b"PK\3\4 no"}
     path.write_bytes(damaged[damage])
-    with pytest.warns(UserWarning, match=r"model.npz is damaged and not used \(.*\): training starts anew"):
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match=r"model.npz is damaged and not used \(.*\)"):
         second, _ = train_with_checkpoint(data, path, epochs=2)
+    assert "going on after epoch 1, from model.before.npz" in capsys.readouterr().out
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_with_no_usable_checkpoint_a_training_starts_anew(data, tmp_path, capsys):
+    path = tmp_path / "model.npz"
+    first, _ = train_with_checkpoint(data, path, epochs=2)
+    for one in (path, path.with_name("model.before.npz")):
+        one.write_bytes(one.read_bytes()[:-100])
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match=r"model.npz is damaged"), pytest.warns(match=r"model.before.npz is damaged"):
+        second, _ = train_with_checkpoint(data, path, epochs=2)
+    assert "going on" not in capsys.readouterr().out
+    for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_kill_between_the_two_moves_of_a_checkpoint_loses_one_epoch(data, tmp_path, capsys):
+    """The newest was moved aside, and the new one is not in place yet."""
+    path = tmp_path / "model.npz"
+    first, _ = train_with_checkpoint(data, path, epochs=3)
+    path.unlink()
+    capsys.readouterr()
+    second, _ = train_with_checkpoint(data, path, epochs=3)
+    assert "going on after epoch 2, from model.before.npz" in capsys.readouterr().out
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -10,17 +10,37 @@ import tinycss2
 import tinycss2.color3
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from pipeline.handin_pdf.errors import ExportError
 from pipeline.handin_pdf.typst_text import readable_colour
 
 UNSEEN = {"script", "style", "template", "head", "meta", "link", "title", "noscript", "param", "source", "track", "colgroup", "datalist", "-comment", "-doctype"}  # fmt: skip
+NEVER_DEEP = {"br", "hr", "img", "input", "meta", "link", "col", "wbr", "source", "area", "base", "embed", "track", "param", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "option", "optgroup", "rt", "rp", "html", "head", "body"}  # fmt: skip
+"""Elements that end without a closing tag."""
+DEEPEST = 5000
 FOOTNOTE_APPARATUS = {"footnotes", "footnotes-sep", "footnote-backref"}
 """What Markdown's footnotes leave in HTML besides references; Typst sets the notes at the foot of the page."""
 
 
 def parse_html(html: str) -> LexborNode:
-    """The body of an HTML fragment, repaired as a browser would."""
+    """The body of an HTML fragment, repaired as a browser would.
+
+    Raises:
+        ExportError: it is nested so deeply that parsing it would take minutes.
+    """
+    if html.count("<") > DEEPEST and _depth(html) > DEEPEST:
+        raise ExportError("its HTML is nested too deeply")
     closed = re.sub(r"<a\b([^<>]*)/>", r"<a\1></a>", html)  # an anchor that its author thought closed, as in XML
     return LexborHTMLParser(f"<body>{closed}").body
+
+
+def _depth(html: str) -> int:
+    """How many elements lie in each other at most, by tags alone, those left out that need no closing one."""
+    depth = deepest = 0
+    for closing, name, closed in re.findall(r"<(/?)([A-Za-z][^\s/<>]*)[^<>]*?(/?)>", html):
+        if not closed and name.lower() not in NEVER_DEEP:
+            depth = max(0, depth - 1) if closing else depth + 1
+            deepest = max(deepest, depth)
+    return deepest
 
 
 def is_shown(node: LexborNode) -> bool:

@@ -1,0 +1,312 @@
+"""What the promises of reproducibility hold against: `python -m benchmarks.robustness kills`, `overhead` or `machines`.
+
+- `kills` runs the smoke profile from nothing to the submission once undisturbed, then again and again; each time all its processes
+  are killed (SIGKILL) at random moments, until it has got to the end, and what it leaves is compared bit for bit with the
+  undisturbed run. An hour or two.
+- `overhead` times what a checkpoint adds to an epoch, and what it costs to draw order and augmentation from the seed. A quarter of an hour.
+- `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour.
+
+Each writes its part of `robustness.json` and all of `robustness.md` beside itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import utilities
+from benchmarks import speed
+from pipeline import verify
+from pipeline.parameters import TRAINING_NOTEBOOKS
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "robustness.json"
+OUTPUT = utilities.output_folder("smoke")
+# --- Kills ----------------------------------------------------------------------------------------
+
+COMMAND = ["make", "PROFILE=smoke", "report", "submit"]
+MARK = "COURSEWORK_KILLS"
+MOST_KILLS_OF_A_RUN = 12
+
+
+def start() -> subprocess.Popen:
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    return subprocess.Popen(
+        COMMAND,
+        cwd=utilities.ROOT,
+        env=environment | {MARK: str(os.getpid())},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"it does not get to the end: {errors.decode()[-2000:]}")
+
+
+def ours() -> list[psutil.Process]:
+    """All processes of the run, whoever their parent is by now."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == str(os.getpid()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def at_work(processes: list[psutil.Process]) -> str:
+    """What was killed: the module that ran, and whether it had a kernel."""
+    modules, kernel = [], False
+    for process in processes:
+        try:
+            command = process.cmdline()
+        except psutil.Error:
+            continue
+        kernel |= "ipykernel_launcher" in command
+        if "-m" in command and (module := command[command.index("-m") + 1]).startswith("pipeline."):
+            modules.append(" ".join([module.removeprefix("pipeline."), *command[command.index("-m") + 2 :][:1]]))
+    name = modules[0].replace("reports/smoke/", "") if modules else "make"
+    return f"{name}, its kernel" if kernel else name
+
+
+def kill_all() -> str:
+    """Kill everything of the run at one moment, as a machine that loses its power does."""
+    processes = ours()
+    what = at_work(processes)
+    for process in processes:
+        try:
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            continue
+    while ours():
+        time.sleep(0.05)
+    return what
+
+
+def kill_until(kills: int, seed: int) -> dict[str, Any]:
+    """Runs of the pipeline, each killed several times, until there were so many kills."""
+    chosen, when, differing, runs = random.Random(seed), Counter(), [], 0
+    began = time.perf_counter()
+    shutil.rmtree(OUTPUT, ignore_errors=True)
+    finish(start())
+    undisturbed_seconds = time.perf_counter() - began
+    expected = OUTPUT.with_name("smoke-undisturbed")
+    shutil.rmtree(expected, ignore_errors=True)
+    OUTPUT.rename(expected)
+    while when.total() < kills:
+        shutil.rmtree(OUTPUT, ignore_errors=True)
+        for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
+            process = start()
+            try:
+                process.wait(chosen.uniform(0, undisturbed_seconds))
+                break
+            except subprocess.TimeoutExpired:
+                when[kill_all()] += 1
+                process.communicate()
+        finish(start())
+        runs += 1
+        found = verify.differences(expected, OUTPUT)
+        differing += found
+        print(f"{when.total()} kills, {runs} runs, {len(differing)} differences {found or ''}", flush=True)
+    shutil.rmtree(expected)
+    return {
+        "kills": when.total(),
+        "runs": runs,
+        "differences": differing,
+        "killed": dict(when.most_common()),
+        "seconds": time.perf_counter() - began,
+        "undisturbed_seconds": undisturbed_seconds,
+    }
+
+
+# --- Overhead -------------------------------------------------------------------------------------
+
+EPOCH_IMAGES = {"lenet5": 52_500, "iteration2": 12_800, "iteration3": 12_800}
+
+
+def overhead(rounds: int) -> dict[str, Any]:
+    """Seconds of an epoch with its validation, of writing its checkpoint, and of drawing order and augmentation, in turn."""
+    return {name: overhead_of(name, images, rounds) for name, images in EPOCH_IMAGES.items()}
+
+
+def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
+    model, cells = speed.build(name)
+    X, y = speed.training_set(cells, images)
+    augmentation = utilities.Augmentation(flips=True, shift=2, erase=0.25) if name == "iteration3" else None
+    trainer = utilities.EpochTrainer(model, X, y, speed.BATCH_SIZES[name], seed=0, augmentation=augmentation)
+    numbers, validation = iter(range(1, 10_000)), slice(0, images // 7)
+    share = images / len(cells["X_train"])
+    with tempfile.TemporaryDirectory(dir=utilities.REPORTS_FOLDER, prefix=".overhead.") as folder:
+        path = Path(folder) / "checkpoint.npz"
+        contestants = {
+            "epoch": lambda: utilities._train_epoch(trainer, next(numbers), X[validation], y[validation]),
+            "checkpoint": lambda: utilities._write_checkpoint(path, {}, model, [], model.get_weights()),
+            "drawing": lambda: draw(trainer),
+        }
+        seconds = speed.in_turn(contestants, rounds)
+        size = path.stat().st_size
+    epoch, checkpoint, drawing = (statistics.median(seconds[part]) for part in contestants)
+    return {
+        "images": images,
+        "rounds": rounds,
+        "epoch_seconds": epoch / share,
+        "checkpoint_seconds": checkpoint,
+        "checkpoint_bytes": size,
+        "checkpoint_share": checkpoint / (epoch / share),
+        "drawing_share": drawing / epoch,
+    }
+
+
+def draw(trainer: utilities.EpochTrainer) -> None:
+    """What makes an epoch the same again: its order and augmentation, drawn from (seed, epoch)."""
+    for _ in trainer._shuffled_batches(1):
+        pass
+    if trainer.augmentation is not None:
+        trainer.augmentation.draw(*trainer.images.shape[:3], trainer.seed, 1)
+
+
+# --- Other machines -------------------------------------------------------------------------------
+
+MACHINES = {
+    "as here": {},
+    "as here, again": {},
+    "one thread": {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
+    "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
+}
+RUN = "import sys; from pipeline.run_notebook import run_notebook; run_notebook(*sys.argv[1:])"
+
+
+def machines(profile: str) -> dict[str, Any]:
+    """Scores of a profile with other settings of TensorFlow, which take sums in another order as another machine would."""
+    metrics: dict[str, Any] = {}
+    for number, (name, settings) in enumerate(MACHINES.items()):
+        output = f"machines/{number}"
+        shutil.rmtree(utilities.output_folder(output), ignore_errors=True)
+        metrics[name] = {}
+        for notebook in TRAINING_NOTEBOOKS:
+            command = [sys.executable, "-c", RUN, notebook, profile, output]
+            subprocess.run(command, cwd=utilities.ROOT, env=os.environ | settings, check=True)
+            path = utilities.output_folder(output) / "metrics" / f"{notebook}.json"
+            metrics[name] |= scores(verify.read_metrics(path)["scores"], notebook)
+    return {"profile": profile, "scores": metrics}
+
+
+def scores(found: Any, place: str) -> dict[str, float]:
+    """The accuracies and F1 scores in nested metrics, by their place."""
+    if not isinstance(found, dict):
+        return {}
+    flat = {f"{place}/{name}": found[name] for name in ("accuracy", "f1") if isinstance(found.get(name), float)}
+    for name, part in found.items():
+        flat |= scores(part, f"{place}/{name}")
+    return flat
+
+
+# --- The page -------------------------------------------------------------------------------------
+
+
+def lines_reached(row: dict[str, Any]) -> str:
+    return f"{row['reached']} of {row['lines']}" if "lines" in row else "–"
+
+
+def page(results: dict[str, Any]) -> str:
+    parts = ["# What the promises hold against", "Written by `python -m benchmarks.robustness`, do not edit."]
+    if "kills" in results:
+        kills = results["kills"]
+        rows = "\n".join(f"| {what} | {count} |" for what, count in kills["killed"].items())
+        lost = f"{len(kills['differences'])} differences" if kills["differences"] else "nothing lost, nothing different"
+        parts += [
+            "## Kills at random moments",
+            f"{kills['kills']} times all processes of `make report submit PROFILE=smoke` were killed at once (SIGKILL), in {kills['runs']} runs that each got "
+            f"to the end in the end and were compared bit for bit with an undisturbed one: **{lost}**. What was at work when it was killed:",
+            f"| at work | kills |\n|---|--:|\n{rows}",
+        ]
+    if "overhead" in results:
+        rows = "\n".join(
+            f"| {name} | {row['epoch_seconds']:.1f} s | {1000 * row['checkpoint_seconds']:.0f} ms, {row['checkpoint_bytes'] / 1e6:.1f} MB "
+            f"| {row['checkpoint_share']:.2%} | {row['drawing_share']:.2%} |"
+            for name, row in results["overhead"].items()
+        )
+        parts += [
+            "## What it costs",
+            "Medians of measurements in turn. Order and augmentation are drawn from the seed and the number of the epoch; that is all that "
+            "reproducibility adds to a training on a processor.",
+            f"| network | epoch | checkpoint | of an epoch | drawing, of an epoch |\n|---|--:|--:|--:|--:|\n{rows}",
+        ]
+    if "machines" in results:
+        found = results["machines"]["scores"]
+        first = found["as here"]
+        rows = "\n".join(
+            f"| {name} | {sum(value == first[place] for place, value in own.items())} of {len(own)} "
+            f"| {max(abs(value - first[place]) for place, value in own.items()):.4f} |"
+            for name, own in found.items()
+        )
+        parts += [
+            "## Other machines",
+            f"The profile `{results['machines']['profile']}` with other settings of TensorFlow, which take sums in another order as another processor does.",
+            f"| | scores the same to the last digit | largest difference of a score |\n|---|--:|--:|\n{rows}",
+        ]
+    if "fuzzing" in results:
+        rows = "\n".join(
+            f"| {name} | {row['cases']:,} | {row['seconds'] / 60:.0f} min | {lines_reached(row)} | {row['findings']} |"
+            for name, row in results["fuzzing"].items()
+        )
+        parts += [
+            "## Hostile files",
+            "Damaged and made-up files for the readers, guided by the coverage of their code, and the property tests with many cases; a finding is "
+            "whatever ends neither in a right result nor in our own error.",
+            f"| | cases | time | lines reached | findings left |\n|---|--:|--:|--:|--:|\n{rows}",
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Measure what the promises of reproducibility hold against, and what they cost."
+    )
+    parser.add_argument("part", choices=("kills", "overhead", "machines"))
+    parser.add_argument("--kills", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (default: 0)")
+    parser.add_argument("--rounds", type=int, default=9, help="of the overhead (default: 9)")
+    parser.add_argument("--profile", default="quick", help="of the machines (default: quick)")
+    arguments = parser.parse_args()
+    if arguments.part == "kills":
+        record("kills", kill_until(arguments.kills, arguments.seed))
+    elif arguments.part == "overhead":
+        utilities.start(seed=0)
+        record("overhead", overhead(arguments.rounds))
+    else:
+        record("machines", machines(arguments.profile))
+
+
+def record(part: str, result: dict[str, Any]) -> None:
+    """Put a part's result in the place of an older one, and write the page anew."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    results |= {part: result, "hardware": utilities.environment()["hardware"]}
+    for path, text in ((RESULTS, json.dumps(results, indent=2) + "\n"), (RESULTS.with_suffix(".md"), page(results))):
+        with utilities.replace_when_complete(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

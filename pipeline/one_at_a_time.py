@@ -1,0 +1,46 @@
+"""Run a command while no other holds the same lock: `python3 pipeline/one_at_a_time.py reports/.lock make report-now`.
+
+The lock is the system's own on an open file, so it ends with the processes that hold it, however they end. Needs nothing but
+Python's standard library, because it is used before there is an environment.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+from pathlib import Path
+
+
+def acquire(path: Path, what: str) -> int:
+    """Wait until the lock is free, saying who holds it, and take it.
+
+    Returns:
+        The open file; the lock is held until it is closed here and in every child that inherited it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+        print(f"{holder or 'another command'} is at work in this folder: waiting until it is done ...", flush=True)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{what} (process {os.getpid()})\n".encode(), 0)
+    return descriptor
+
+
+def main() -> None:
+    path, *command = sys.argv[1:]
+    os.set_inheritable(acquire(Path(path), f"make {command[-1].removesuffix('-now')}"), True)
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(f"error: {error}")

@@ -1,0 +1,207 @@
+"""Whether a run gives the same results again: `python -m pipeline.verify`.
+
+Runs all notebooks twice with the smoke profile, from nothing, and compares what they leave: weights, histories, predictions,
+metrics and submission bit for bit; executed notebooks and PDFs but for what `DECLARED` and `MEASURED` name. Then it compares the
+metrics of the hand-in with those that git has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+import nbformat
+import numpy as np
+
+import utilities
+from pipeline import submission
+from pipeline.errors import UserError, run_command
+from pipeline.make_pdf import make_pdf
+from pipeline.parameters import REPORTED_NOTEBOOKS
+from pipeline.run_notebook import run_notebook
+
+MEASURED = frozenset({"seconds", "restored_seconds", "duration_seconds", "processor_seconds", "peak_memory_gib"})
+"""Fields of metrics and histories that tell how a run went, not what came out."""
+ADDRESSES = frozenset({"shared_object_id"})
+"""Where in memory Keras had a part of a model when it was saved."""
+ABOUT_THE_MACHINE = frozenset({"hardware", "versions"})
+DECLARED = (
+    (re.compile(r"\d+ s( \*)?$", re.MULTILINE), "… s"),  # the end of an epoch's line
+    (re.compile(r"^going on after epoch .*\n", re.MULTILINE), ""),  # that a training was resumed
+    (re.compile(r"\d+ s, peak memory [\d.]+ GiB"), "… s, peak memory … GiB"),  # the last line of a notebook
+    (re.compile(r"(>seconds</th>\s*(?:<td [^>]*>)).*?(?=</tr>)", re.DOTALL), r"\1…"),  # a row of a table
+)
+"""What of an output differs from run to run: durations and memory, and whether it was interrupted."""
+TOLERANCE = 0.01
+"""By how much a score may differ on another kind of processor, or with another number of threads."""
+
+
+# --- What a run leaves ----------------------------------------------------------------------------
+
+
+def differences(first: Path, second: Path) -> list[str]:
+    """A sentence for each thing in which two output folders differ, but for the time that it took."""
+    found = []
+    for kind, pattern, read in (
+        ("submission", "submission.csv", Path.read_bytes),
+        ("metrics", "metrics/*.json", read_metrics),
+        ("weights", "models/*.keras", read_weights),
+        ("state after the last epoch", "checkpoints/*.npz", read_checkpoint),
+        ("notebook", "*.ipynb", read_notebook),
+        ("PDF", "*.ipynb", read_pdf),
+    ):
+        names = {path.relative_to(folder) for folder in (first, second) for path in folder.glob(pattern)}
+        for name in sorted(names):
+            if not ((first / name).exists() and (second / name).exists()):
+                found.append(f"{name} is there only once")
+            elif (where := _first_difference(read(first / name), read(second / name))) is not None:
+                found.append(f"{name}, {kind}: {where}")
+    return found
+
+
+def read_metrics(path: Path) -> Any:
+    return without(json.loads(path.read_text(encoding="utf-8")), MEASURED)
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """The configuration and the arrays of a saved model; the rest of the file tells the date and the version."""
+    with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as file:
+        file.write(archive.read("model.weights.h5"))
+        with h5py.File(file) as weights:
+            arrays: dict[str, Any] = {}
+            weights.visititems(lambda name, item: arrays.update({name: item[()]} if hasattr(item, "shape") else {}))
+        return arrays | {"configuration": without(json.loads(archive.read("config.json")), ADDRESSES)}
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    about, state, best = utilities._read_checkpoint(path)
+    return without(about, MEASURED) | {"state": state, "best": best}
+
+
+def read_notebook(path: Path) -> dict[str, Any]:
+    """An executed notebook with the declared differences taken out."""
+    notebook = nbformat.read(path, as_version=4)
+    del notebook.metadata["papermill"]["start_time"]
+    notebook.metadata["handin"]["Run"] = "…"
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output.text = _masked(output.text)
+            for kind in ("text/html", "text/plain"):
+                if kind in output.get("data", {}):
+                    output.data[kind] = _masked(output.data[kind])
+    return notebook
+
+
+def read_pdf(path: Path) -> bytes:
+    """The PDF of a notebook without the declared differences: what typesetting adds must be the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        masked = Path(folder) / path.name
+        nbformat.write(read_notebook(path), masked)
+        make_pdf(masked, masked.with_suffix(".pdf"))
+        return masked.with_suffix(".pdf").read_bytes()
+
+
+def without(value: Any, names: frozenset[str]) -> Any:
+    """A nested value without the fields of these names."""
+    if isinstance(value, dict):
+        return {name: without(part, names) for name, part in value.items() if name not in names}
+    return [without(part, names) for part in value] if isinstance(value, list) else value
+
+
+def _masked(text: str) -> str:
+    for pattern, replacement in DECLARED:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def _first_difference(first: Any, second: Any) -> str | None:
+    return next(_different(first, second, ""), None)
+
+
+def _different(first: Any, second: Any, place: str) -> Iterator[str]:
+    """Where two nested values differ, and what stands there in each."""
+    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
+        for name in first:
+            yield from _different(first[name], second[name], f"{place}/{name}")
+    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
+        for number, (one, other) in enumerate(zip(first, second, strict=True)):
+            yield from _different(one, other, f"{place}/{number}")
+    elif isinstance(first, np.ndarray | np.generic):
+        if first.dtype != second.dtype or first.shape != second.shape or first.tobytes() != second.tobytes():
+            yield f"{place}: other values"
+    elif first != second:
+        yield f"{place}: {str(first)[:60]!r} and {str(second)[:60]!r}"
+
+
+# --- The two comparisons --------------------------------------------------------------------------
+
+
+def run_twice(profile: str) -> list[str]:
+    """Run everything twice from nothing, and say in what the results differ."""
+    folders = []
+    for name in ("first", "second"):
+        output = f"verify/{name}"
+        folder = utilities.output_folder(output)
+        shutil.rmtree(folder, ignore_errors=True)
+        for notebook in REPORTED_NOTEBOOKS:
+            make_pdf(path := run_notebook(notebook, profile, output), path.with_suffix(".pdf"))
+        submission.write(output)
+        folders.append(folder)
+    return differences(*folders)
+
+
+def compare_with_committed() -> list[str]:
+    """How the metrics of the hand-in in `reports/` differ from those that git has, and why they may."""
+    sentences = []
+    for path in sorted((utilities.REPORTS_FOLDER / "metrics").glob("*.json")):
+        name = path.relative_to(utilities.ROOT).as_posix()
+        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=utilities.ROOT, capture_output=True)
+        if shown.returncode:
+            sentences.append(f"{name}: git has none to compare it with")
+            continue
+        committed, ours = (without(json.loads(text), MEASURED) for text in (shown.stdout, path.read_bytes()))
+        where = _first_difference(without(ours, ABOUT_THE_MACHINE), without(committed, ABOUT_THE_MACHINE))
+        if where is None:
+            sentences.append(f"{name}: the same to the last digit as the committed one")
+            continue
+        machine = [
+            f"{kind} {key}: {ours[kind][key]}, there {value}"
+            for kind in sorted(ABOUT_THE_MACHINE)
+            for key, value in committed.get(kind, {}).items()
+            if ours.get(kind, {}).get(key) != value
+        ]
+        sentences.append(f"{name} differs from the committed one, first at {where}; {_why(machine)}")
+    return sentences
+
+
+def _why(machine: list[str]) -> str:
+    if machine:
+        return f"it may, because sums are taken in another order there: {'; '.join(machine)}. Scores should agree within {TOLERANCE}"
+    return "the machine and the packages are the same, so the code, the parameters or the data changed since"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description="Run the smoke profile twice and compare; compare the hand-in with git."
+    )
+    parser.add_argument("--profile", default="smoke", help="what to run twice (default: smoke)")
+    found = run_twice(parser.parse_args().profile)
+    print("Two runs from nothing:", "the same" if not found else "NOT the same", flush=True)
+    for sentence in (*found, "The hand-in in reports/:", *compare_with_committed()):
+        print(f"  {sentence}")
+    if found:
+        raise UserError(f"two runs with the same seed differ in {utilities.counted(len(found), 'thing')}")
+
+
+if __name__ == "__main__":
+    run_command(main, utilities.DataError)

@@ -1,0 +1,107 @@
+"""Faults injected into a whole run with the smoke profile: it survives them all, and ends as an undisturbed one does."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+from functools import partial
+from pathlib import Path
+
+import pytest
+from running import MARK, TIME_LIMIT, kernels, stop, wait_for
+
+import utilities
+from pipeline import verify
+from pipeline.parameters import REPORTED_NOTEBOOKS
+
+OUTPUT = utilities.REPORTS_FOLDER / "smoke"
+HOSTILE_NAME = "Übung 3 – it's 100 % „größer“ $(touch stolen) ; `touch stolen` #1 "
+INTERRUPTIONS = [
+    ("group", signal.SIGKILL),  # as if the machine lost its power
+    ("group", signal.SIGINT),  # Ctrl-C
+    ("make", signal.SIGTERM),  # a queue's time is up
+    ("group", signal.SIGHUP),  # the terminal is closed
+    ("make", signal.SIGKILL),  # what it started goes on; the next make waits for it
+]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A copy of the project where nobody would put one, that belongs to another user; the data and environment are ours."""
+    folder = tmp_path_factory.mktemp("x") / HOSTILE_NAME
+    folder = folder.with_name(f"{folder.name}{'x' * (200 - len(str(folder)))}")
+    ignored = shutil.ignore_patterns(".git", ".venv*", "data", "packages", "runs", "__pycache__", ".*_cache", "*.lock")
+
+    def ignore(path, names):
+        folders = (
+            [name for name in names if Path(path, name).is_dir()] if Path(path) == utilities.REPORTS_FOLDER else []
+        )
+        return {*ignored(path, names), *folders}
+
+    shutil.copytree(utilities.ROOT, folder, ignore=ignore)
+    for name in (".venv", "data"):
+        (folder / name).symlink_to(utilities.ROOT / name)
+    if os.getuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, 54321, 54321, follow_symlinks=False)
+    return folder
+
+
+@pytest.fixture
+def start_make(place):
+    """Starts make in that place, without HOME and in the locale C."""
+    mark, started = str(os.getpid()), []
+
+    def start(*arguments):
+        surroundings = {"PATH": os.environ["PATH"], "PYTHONPATH": str(place), "LC_ALL": "C", MARK: mark}
+        log = place.parent / f"{len(started)}.log"
+        with log.open("w") as output:
+            process = subprocess.Popen(
+                ["make", "PROFILE=smoke", *arguments],
+                cwd=place,
+                env=surroundings,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        started.append(process)
+        return process, log
+
+    yield start
+    for process in started:
+        stop(process)
+
+
+def has_begun(process):
+    return kernels(str(os.getpid())) or process.poll() is not None
+
+
+def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(smoke_run, start_make, place):
+    """All of it in a folder with a terrible name that belongs to another user, in parallel, without HOME, in the locale C."""
+    chosen = random.Random(0)
+    for whom, how in INTERRUPTIONS:
+        process, log = start_make("-j4", "report")
+        wait_for("a kernel", partial(has_begun, process))
+        try:
+            process.wait(chosen.uniform(0, 12))
+            break  # it got to the end
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, how) if whom == "group" else process.send_signal(how)
+        assert process.wait(TIME_LIMIT) != 0
+        if (whom, how) != ("make", signal.SIGKILL):
+            wait_for("all kernels to end", lambda: not kernels(str(os.getpid())), limit=15)
+        assert "Traceback" not in log.read_text() or how == signal.SIGKILL, log.read_text()
+    (first, first_log), (second, second_log) = (start_make("-j4", "report") for _ in range(2))
+    assert (first.wait(TIME_LIMIT), second.wait(TIME_LIMIT)) == (0, 0), first_log.read_text() + second_log.read_text()
+    last, log = start_make("submit", "score")
+    assert last.wait(TIME_LIMIT) == 0, log.read_text()
+    both = first_log.read_text() + second_log.read_text()
+    assert re.search(r"make report \(process \d+\) is at work in this folder: waiting until it is done", both)
+    assert all(both.count(f"== {name}, profile smoke: running ==") <= 1 for name in REPORTED_NOTEBOOKS)
+    assert verify.differences(OUTPUT, place / "reports" / "smoke") == []
+    assert [path for path in (place / "reports" / "smoke").rglob(".*") if path.name != ".lock"] == []
+    assert list(place.rglob("stolen")) == []
