@@ -6,6 +6,7 @@ ever or fill the memory. The arrays go to standard output; what does not fit goe
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import sys
@@ -80,9 +81,13 @@ def main() -> None:
         sys.exit(DOES_NOT_FIT)
     except Exception as error:  # h5py has one of many kinds for each way in which a file can be damaged
         sys.exit(f"can't be read as HDF5, it may be truncated ({error})")
-    sys.stdout.buffer.write(json.dumps(stored_hash).encode() + b"\n")
+    stream = io.BytesIO(
+        json.dumps(stored_hash).encode() + b"\n"
+    )  # NumPy asks a stream for its position, which a pipe has not
+    stream.seek(0, io.SEEK_END)
     for name in shapes:
-        np.lib.format.write_array(sys.stdout.buffer, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+        np.lib.format.write_array(stream, np.ascontiguousarray(arrays[name]), allow_pickle=False)
+    sys.stdout.buffer.write(stream.getbuffer())
 
 
 if __name__ == "__main__":
