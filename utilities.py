@@ -441,6 +441,7 @@ COURSE_SHAPES = {
 }
 TEST_LABELS_SHAPE = (10_500,)
 COURSE_SPLIT_SEED = 0
+HDF5_READER = ROOT / "pipeline" / "read_hdf5.py"
 READING_TIMEOUT = 120
 """Seconds that reading the course's file may take; it takes less than one."""
 
@@ -525,7 +526,7 @@ def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there")
-    command = [sys.executable, str(ROOT / "pipeline" / "read_hdf5.py"), str(path), json.dumps(shapes)]
+    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes)]
     problem = None
     try:
         result = subprocess.run(command, capture_output=True, timeout=READING_TIMEOUT)

@@ -153,11 +153,10 @@ def test_a_course_file_that_hangs_or_crashes_the_library_is_refused(tmp_path, mo
         utilities._read_h5(
             Path(__file__).parent / "files" / "hangs_the_library.h5", {"images": (3, 4, 4), "labels": (3,)}
         )
-    (tmp_path / "pipeline").mkdir()
-    (tmp_path / "pipeline" / "read_hdf5.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    (tmp_path / "dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.setattr(utilities, "HDF5_READER", tmp_path / "dies.py")
     with pytest.raises(utilities.DataError, match="made the HDF5 library crash"):
-        utilities._read_h5(tmp_path / "pipeline" / "read_hdf5.py", {"labels": (3,)})
+        utilities._read_h5(tmp_path / "dies.py", {"labels": (3,)})
 
 
 def secrets():
