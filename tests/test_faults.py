@@ -67,6 +67,7 @@ def start_make(place):
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=heed_signals,
             )
         started.append(process)
         return process, log
@@ -74,6 +75,12 @@ def start_make(place):
     yield start
     for process in started:
         stop(process)
+
+
+def heed_signals():
+    """Where the tests themselves run under nohup, or in the background of a script, some signals are ignored."""
+    for one in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(one, signal.SIG_DFL)
 
 
 def has_begun(process):
