@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import re
 import sys
@@ -110,6 +111,9 @@ def execute_notebook(
                 f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
                 f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
             ) from error
+        except KeyboardInterrupt:
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell how what was interrupted died
+            raise
         except DeadKernelError as error:
             raise UserError(
                 f"{source.stem}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
