@@ -101,6 +101,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(sm
         assert process.wait(TIME_LIMIT) != 0
         if (whom, how) != ("make", signal.SIGKILL):
             wait_for("all kernels to end", lambda: not kernels(str(os.getpid())), limit=15)
+        assert "Traceback" not in log.read_text() or how == signal.SIGKILL, log.read_text()
     (first, first_log), (second, second_log) = (start_make("-j4", "report") for _ in range(2))
     assert (first.wait(TIME_LIMIT), second.wait(TIME_LIMIT)) == (0, 0), first_log.read_text() + second_log.read_text()
     last, log = start_make("submit", "score")
