@@ -30,6 +30,7 @@ import psutil
 
 import utilities
 from benchmarks import speed
+from benchmarks.summary import markdown_table
 from pipeline import verify
 from pipeline.parameters import TRAINING_NOTEBOOKS
 
@@ -225,59 +226,84 @@ def scores(found: Any, place: str) -> dict[str, float]:
 # --- The page -------------------------------------------------------------------------------------
 
 
-def lines_reached(row: dict[str, Any]) -> str:
-    return f"{row['reached']} of {row['lines']}" if "lines" in row else "–"
-
-
 def page(results: dict[str, Any]) -> str:
     parts = ["# What the promises hold against", "Written by `python -m benchmarks.robustness`, do not edit."]
-    if "kills" in results:
-        kills = results["kills"]
-        rows = "\n".join(f"| {what} | {count} |" for what, count in kills["killed"].items())
-        lost = f"{len(kills['differences'])} differences" if kills["differences"] else "nothing lost, nothing different"
-        parts += [
-            "## Kills at random moments",
-            f"{kills['kills']} times all processes of `make report submit PROFILE=smoke` were killed at once (SIGKILL), in {kills['runs']} runs that each got "
-            f"to the end in the end and were compared bit for bit with an undisturbed one: **{lost}**. What was at work when it was killed:",
-            f"| at work | kills |\n|---|--:|\n{rows}",
-        ]
-    if "overhead" in results:
-        rows = "\n".join(
-            f"| {name} | {row['epoch_seconds']:.1f} s | {1000 * row['checkpoint_seconds']:.0f} ms, {row['checkpoint_bytes'] / 1e6:.1f} MB "
-            f"| {row['checkpoint_share']:.2%} | {row['drawing_share']:.2%} |"
-            for name, row in results["overhead"].items()
-        )
-        parts += [
-            "## What it costs",
-            "Medians of measurements in turn. Order and augmentation are drawn from the seed and the number of the epoch; that is all that "
-            "reproducibility adds to a training on a processor.",
-            f"| network | epoch | checkpoint | of an epoch | drawing, of an epoch |\n|---|--:|--:|--:|--:|\n{rows}",
-        ]
-    if "machines" in results:
-        found = results["machines"]["scores"]
-        first = found["as here"]
-        rows = "\n".join(
-            f"| {name} | {sum(value == first[place] for place, value in own.items())} of {len(own)} "
-            f"| {max(abs(value - first[place]) for place, value in own.items()):.4f} |"
-            for name, own in found.items()
-        )
-        parts += [
-            "## Other machines",
-            f"The profile `{results['machines']['profile']}` with other settings of TensorFlow, which take sums in another order as another processor does.",
-            f"| | scores the same to the last digit | largest difference of a score |\n|---|--:|--:|\n{rows}",
-        ]
-    if "fuzzing" in results:
-        rows = "\n".join(
-            f"| {name} | {row['cases']:,} | {row['seconds'] / 60:.0f} min | {lines_reached(row)} | {row['findings']} |"
-            for name, row in results["fuzzing"].items()
-        )
-        parts += [
-            "## Hostile files",
-            "Damaged and made-up files for the readers, guided by the coverage of their code, and the property tests with many cases; a finding is "
-            "whatever ends neither in a right result nor in our own error.",
-            f"| | cases | time | lines reached | findings left |\n|---|--:|--:|--:|--:|\n{rows}",
-        ]
+    for part, describe in (
+        ("kills", describe_kills),
+        ("overhead", describe_overhead),
+        ("machines", describe_machines),
+        ("fuzzing", describe_fuzzing),
+    ):
+        if part in results:
+            parts += describe(results[part])
     return "\n\n".join(parts) + "\n"
+
+
+def describe_kills(kills: dict[str, Any]) -> list[str]:
+    differences = len(kills["differences"])
+    lost = utilities.counted(differences, "difference") if differences else "nothing lost, nothing different"
+    return [
+        "## Kills at random moments",
+        f"{kills['kills']} times all processes of `make report submit PROFILE=smoke` were killed at once (SIGKILL), in {kills['runs']} runs that each got "
+        f"to the end in the end and were compared bit for bit with an undisturbed one: **{lost}**. What was at work when it was killed:",
+        markdown_table(["at work", "kills"], [[what, str(count)] for what, count in kills["killed"].items()]),
+    ]
+
+
+def describe_overhead(overhead: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            name,
+            f"{row['epoch_seconds']:.1f} s",
+            f"{1000 * row['checkpoint_seconds']:.0f} ms, {row['checkpoint_bytes'] / 1e6:.1f} MB",
+            f"{row['checkpoint_share']:.2%}",
+            f"{row['drawing_share']:.2%}",
+        ]
+        for name, row in overhead.items()
+    ]
+    return [
+        "## What it costs",
+        "Medians of measurements in turn. Order and augmentation are drawn from the seed and the number of the epoch; that is all that "
+        "reproducibility adds to a training on a processor.",
+        markdown_table(["network", "epoch", "checkpoint", "of an epoch", "drawing, of an epoch"], rows),
+    ]
+
+
+def describe_machines(machines: dict[str, Any]) -> list[str]:
+    found = machines["scores"]
+    first = found["as here"]
+    rows = [
+        [
+            name,
+            f"{sum(value == first[place] for place, value in own.items())} of {len(own)}",
+            f"{max(abs(value - first[place]) for place, value in own.items()):.4f}",
+        ]
+        for name, own in found.items()
+    ]
+    return [
+        "## Other machines",
+        f"The profile `{machines['profile']}` with other settings of TensorFlow, which take sums in another order as another processor does.",
+        markdown_table(["", "scores the same to the last digit", "largest difference of a score"], rows),
+    ]
+
+
+def describe_fuzzing(fuzzing: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            name,
+            f"{row['cases']:,}",
+            f"{row['seconds'] / 60:.0f} min",
+            f"{row['reached']} of {row['lines']}" if "lines" in row else "–",
+            str(row["findings"]),
+        ]
+        for name, row in fuzzing.items()
+    ]
+    return [
+        "## Hostile files",
+        "Damaged and made-up files for the readers, guided by the coverage of their code, and the property tests with many cases; a finding is "
+        "whatever ends neither in a right result nor in our own error.",
+        markdown_table(["", "cases", "time", "lines reached", "findings left"], rows),
+    ]
 
 
 def main() -> None:

@@ -27,6 +27,7 @@ from typing import Any
 import yaml
 
 import utilities
+from benchmarks.summary import markdown_table
 from pipeline import experiment_run, experiments
 from pipeline.grid import Run
 
@@ -218,15 +219,31 @@ def _client(address: str, grid: Path) -> dict[str, Any]:
 def page(results: dict[str, Any], real_seconds: float) -> str:
     """The results in Markdown; `real_seconds` is what a run of the experiments takes."""
     hardware = results["hardware"]
-    real = "\n".join(
-        f"| {workers} | {statistics.median(rates):.1f} | {min(rates):.1f} to {max(rates):.1f} |"
-        for workers, rates in results["runs_an_hour"].items()
-    )
     one, two = (statistics.median(rates) for rates in results["runs_an_hour"].values())
-    simulated = "\n".join(
-        f"| {row['workers']:,} | {row['runs']:,} | {row['seconds']:.0f} s | {row['ideal_seconds']:.0f} s | {row['seconds_longer']:.2f} s "
-        f"| {row['seconds_longer'] / real_seconds:.1%} | {row['scheduler_memory_gib']:.2f} GiB | {row['client_memory_gib']:.2f} GiB | {row['restart_seconds']:.1f} s |"
-        for row in results["simulated"]
+    real = markdown_table(
+        ["workers", "runs an hour, median", "range"],
+        [
+            [workers, f"{statistics.median(rates):.1f}", f"{min(rates):.1f} to {max(rates):.1f}"]
+            for workers, rates in results["runs_an_hour"].items()
+        ],
+    )
+    columns = ["workers", "runs", "took", "at best", "a run is longer by", "of a real run"]
+    simulated = markdown_table(
+        [*columns, "scheduler's memory", "client's memory", "restart"],
+        [
+            [
+                f"{row['workers']:,}",
+                f"{row['runs']:,}",
+                f"{row['seconds']:.0f} s",
+                f"{row['ideal_seconds']:.0f} s",
+                f"{row['seconds_longer']:.2f} s",
+                f"{row['seconds_longer'] / real_seconds:.1%}",
+                f"{row['scheduler_memory_gib']:.2f} GiB",
+                f"{row['client_memory_gib']:.2f} GiB",
+                f"{row['restart_seconds']:.1f} s",
+            ]
+            for row in results["simulated"]
+        ],
     )
     return f"""# How the experiments scale
 
@@ -237,8 +254,6 @@ Written by `python -m benchmarks.scaling`, do not edit. {hardware["cores"]} core
 Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the images), {REAL_RUNS} at a time, with one worker and with two in turn,
 {len(results["runs_an_hour"]["1"])} rounds. A run has one thread: two workers are {two / one:.2f} times as fast as one.
 
-| workers | runs an hour, median | range |
-|--:|--:|--:|
 {real}
 
 ## A simulated cluster
@@ -247,8 +262,6 @@ Workers that sleep {results["run_seconds"]} s for each run and leave files of a 
 machine's cores. *At best* is all the sleep, shared out evenly. *Longer* is by how much that makes the time a worker has for one run longer, and its share
 of the {real_seconds:.0f} s that a run of the experiments takes. *Restart* is the time until a sweep with everything finished knows so.
 
-| workers | runs | took | at best | a run is longer by | of a real run | scheduler's memory | client's memory | restart |
-|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 {simulated}
 """
 

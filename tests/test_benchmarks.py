@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import utilities
-from benchmarks import recipes, scaling, speed, summary
+from benchmarks import recipes, robustness, scaling, speed, summary
 from pipeline.grid import read_grid
 
 
@@ -226,3 +226,22 @@ def test_the_page_on_scaling_tells_what_was_measured():
 def test_the_grid_of_the_simulated_cluster_has_as_many_runs_as_are_asked_for(tmp_path):
     grid = scaling._grid(tmp_path / "simulated.yaml", range(10), 19, {"epochs": 6})
     assert len(read_grid(grid)) == 200
+
+
+def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
+    kills = {"kills": 7, "runs": 2, "differences": [], "killed": {"run_notebook part1_mnist, its kernel": 7}}
+    costs = {"epoch_seconds": 12.0, "checkpoint_seconds": 0.024, "checkpoint_bytes": 1.5e6}
+    costs |= {"checkpoint_share": 0.002, "drawing_share": 0.011}
+    scores = {"as here": {"f1": 0.5, "accuracy": 0.6}, "one thread": {"f1": 0.5, "accuracy": 0.597}}
+    fuzzing = {"IDX files": {"cases": 60_000, "seconds": 300.0, "lines": 32, "reached": 31, "findings": 0}}
+    parts = {
+        "kills": (kills, "| run_notebook part1_mnist, its kernel | 7 |"),
+        "overhead": ({"lenet5": costs}, "| lenet5 | 12.0 s | 24 ms, 1.5 MB | 0.20% | 1.10% |"),
+        "machines": ({"profile": "quick", "scores": scores}, "| one thread | 1 of 2 | 0.0030 |"),
+        "fuzzing": (fuzzing, "| IDX files | 60,000 | 5 min | 31 of 32 | 0 |"),
+    }
+    for name, (result, line) in parts.items():
+        assert robustness.page({name: result}).count("\n## ") == 1
+        assert line in robustness.page({part: result for part, (result, _) in parts.items()})
+    assert "**nothing lost, nothing different**" in robustness.page({"kills": kills})
+    assert "**1 difference**" in robustness.page({"kills": kills | {"differences": ["weights"]}})
