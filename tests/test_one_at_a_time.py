@@ -4,6 +4,8 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 import utilities
 
 SCRIPT = utilities.ROOT / "pipeline" / "one_at_a_time.py"
@@ -18,14 +20,15 @@ def start(lock, command):
     )
 
 
-def started(lock, mark, command):
-    """A command that holds the lock."""
-    holder = start(lock, f"touch {mark}; {command}")
+def started(lock, mark, command, child="true"):
+    """A command that holds the lock, and has a child in the background."""
+    holder = start(lock, f"{child} & touch {mark}; {command}")
     while not mark.exists():
         time.sleep(0.01)
     return holder
 
 
+@pytest.mark.fault("two commands at once in one folder")
 def test_the_second_waits_and_says_for_whom(tmp_path):
     log = tmp_path / "log"
     first = started(tmp_path / "new" / ".lock", tmp_path / "mark", f"sleep 1; echo first >> {log}")
@@ -36,6 +39,7 @@ def test_the_second_waits_and_says_for_whom(tmp_path):
     assert f"(process {first.pid}) is at work in this folder: waiting until it is done" in said
 
 
+@pytest.mark.fault("a lock whose owner was killed")
 def test_the_lock_of_a_killed_command_is_free(tmp_path):
     first = started(tmp_path / ".lock", tmp_path / "mark", "exec sleep 60")
     first.kill()
@@ -46,8 +50,9 @@ def test_the_lock_of_a_killed_command_is_free(tmp_path):
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.fault("a lock whose owner was killed")
 def test_the_lock_is_held_as_long_as_a_child_works(tmp_path):
-    first = started(tmp_path / ".lock", tmp_path / "mark", "sleep 2 & exec sleep 60")
+    first = started(tmp_path / ".lock", tmp_path / "mark", "exec sleep 60", child="sleep 2")
     began = time.monotonic()
     first.kill()
     first.wait()
