@@ -1,8 +1,10 @@
-"""What the promises of reproducibility hold against: `python -m benchmarks.robustness kills`, `overhead` or `machines`.
+"""What the promises of reproducibility hold against: `python -m benchmarks.robustness faults`, `kills`, `training`, `overhead` or `machines`.
 
+- `faults` runs the tests that inject faults, and counts what they injected. Ten minutes.
 - `kills` runs the smoke profile from nothing to the submission once undisturbed, then again and again; each time all its processes
   are killed (SIGKILL) at random moments, until it has got to the end, and what it leaves is compared bit for bit with the
   undisturbed run. An hour or two.
+- `training` does the same with the full training of part 2, compared with the hand-in in `reports/`. Half an hour.
 - `overhead` times what a checkpoint adds to an epoch, and what it costs to draw order and augmentation from the seed. A quarter of an hour.
 - `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour.
 
@@ -12,6 +14,7 @@ Each writes its part of `robustness.json` and all of `robustness.md` beside itse
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -25,6 +28,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import psutil
 
@@ -36,108 +40,152 @@ from pipeline.parameters import TRAINING_NOTEBOOKS
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "robustness.json"
-OUTPUT = utilities.output_folder("smoke")
+# --- Faults ---------------------------------------------------------------------------------------
+
+
+def faults() -> dict[str, Any]:
+    """Run the tests that inject faults: how often each was injected, and survived with nothing lost."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", f"--junitxml={report}"]
+        subprocess.run(command, cwd=utilities.ROOT)
+        return count_faults(ElementTree.parse(report).getroot())
+
+
+def count_faults(report: ElementTree.Element) -> dict[str, Any]:
+    """From pytest's report: each fault with the number of times it was injected and survived; tests that did not run."""
+    injected, survived, skipped = Counter(), Counter(), []
+    for case in report.iter("testcase"):
+        found = [part.get("value") for part in case.iter("property") if part.get("name") == "fault"]
+        if (reason := case.find("skipped")) is not None:
+            skipped.append(f"{', '.join(found)}: {reason.get('message')}")
+            continue
+        injected.update(found)
+        if case.find("failure") is None and case.find("error") is None:
+            survived.update(found)
+    return {"injected": dict(sorted(injected.items())), "survived": dict(survived), "skipped": skipped}
+
+
 # --- Kills ----------------------------------------------------------------------------------------
 
-COMMAND = ["make", "PROFILE=smoke", "report", "submit"]
 MARK = "COURSEWORK_KILLS"
 MOST_KILLS_OF_A_RUN = 12
 
 
-def start() -> subprocess.Popen:
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    }
-    return subprocess.Popen(
-        COMMAND,
-        cwd=utilities.ROOT,
-        env=environment | {MARK: str(os.getpid())},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+def copy_project(folder: Path) -> Path:
+    """A copy of the project with nothing made yet; data and environment are ours."""
+    ignored = shutil.ignore_patterns(".git", ".venv*", "data", "packages", "runs", "__pycache__", ".*_cache", "*.lock")
+
+    def ignore(path: str, names: list[str]) -> set[str]:
+        made = [name for name in names if Path(name).suffix != ".csv" or name == "submission.csv"]
+        return {*ignored(path, names), *(made if Path(path) == utilities.ROOT / "reports" else ())}
+
+    shutil.copytree(utilities.ROOT, folder, ignore=ignore)
+    for name in (".venv", "data"):
+        (folder / name).symlink_to(utilities.ROOT / name)
+    return folder
 
 
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"it does not get to the end: {errors.decode()[-2000:]}")
+class Run:
+    """`make report submit score` with a profile, in a copy of the project."""
+
+    def __init__(self, place: Path, profile: str) -> None:
+        self.place, self.profile = place, profile
+        self.output = place / utilities.output_folder(profile).relative_to(utilities.ROOT)
+
+    def start(self) -> subprocess.Popen:
+        environment = {
+            name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+        }
+        return subprocess.Popen(
+            ["make", f"PROFILE={self.profile}", "report", "submit", "score"],
+            cwd=self.place,
+            env=environment | {MARK: str(os.getpid()), "PYTHONPATH": str(self.place)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def finish(self) -> None:
+        process = self.start()
+        _, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"it does not get to the end: {errors.decode()[-2000:]}")
+
+    def is_killed(self, seconds: float) -> str | None:
+        """Kill all its processes after so long: what was at work then; None if it got to the end before."""
+        process = self.start()
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            what = at_work(ours())
+            while processes := ours():
+                for one in processes:
+                    with contextlib.suppress(psutil.NoSuchProcess):
+                        one.send_signal(signal.SIGKILL)
+            process.communicate()
+            return what
+        process.communicate()
+        return None
 
 
 def ours() -> list[psutil.Process]:
     """All processes of the run, whoever their parent is by now."""
     found = []
     for process in psutil.process_iter():
-        try:
+        with contextlib.suppress(psutil.Error):
             if process.pid != os.getpid() and process.environ().get(MARK) == str(os.getpid()):
                 found.append(process)
-        except psutil.Error:
-            continue
     return found
 
 
 def at_work(processes: list[psutil.Process]) -> str:
-    """What was killed: the module that ran, and whether it had a kernel."""
+    """The module that runs, and whether it has a kernel."""
     modules, kernel = [], False
     for process in processes:
-        try:
+        with contextlib.suppress(psutil.Error):
             command = process.cmdline()
-        except psutil.Error:
-            continue
-        kernel |= "ipykernel_launcher" in command
-        if "-m" in command and (module := command[command.index("-m") + 1]).startswith("pipeline."):
-            modules.append(" ".join([module.removeprefix("pipeline."), *command[command.index("-m") + 2 :][:1]]))
+            kernel |= "ipykernel_launcher" in command
+            if "-m" in command and (module := command[command.index("-m") + 1]).startswith("pipeline."):
+                modules.append(" ".join([module.removeprefix("pipeline."), *command[command.index("-m") + 2 :][:1]]))
     name = modules[0].replace("reports/smoke/", "") if modules else "make"
     return f"{name}, its kernel" if kernel else name
 
 
-def kill_all() -> str:
-    """Kill everything of the run at one moment, as a machine that loses its power does."""
-    processes = ours()
-    what = at_work(processes)
-    for process in processes:
-        try:
-            process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
-    while ours():
-        time.sleep(0.05)
-    return what
+def kill_until(kills: int, seed: int, profile: str, undisturbed: Path | None) -> dict[str, Any]:
+    """Runs of the pipeline, each killed several times, until there were so many kills.
 
-
-def kill_until(kills: int, seed: int) -> dict[str, Any]:
-    """Runs of the pipeline, each killed several times, until there were so many kills."""
+    Args:
+        undisturbed: what an undisturbed run has made; None runs one.
+    """
     chosen, when, differing, runs = random.Random(seed), Counter(), [], 0
     began = time.perf_counter()
-    shutil.rmtree(OUTPUT, ignore_errors=True)
-    finish(start())
-    undisturbed_seconds = time.perf_counter() - began
-    expected = OUTPUT.with_name("smoke-undisturbed")
-    shutil.rmtree(expected, ignore_errors=True)
-    OUTPUT.rename(expected)
-    while when.total() < kills:
-        shutil.rmtree(OUTPUT, ignore_errors=True)
-        for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
-            process = start()
-            try:
-                process.wait(chosen.uniform(0, undisturbed_seconds))
-                break
-            except subprocess.TimeoutExpired:
-                when[kill_all()] += 1
-                process.communicate()
-        finish(start())
-        runs += 1
-        found = verify.differences(expected, OUTPUT)
-        differing += found
-        print(f"{when.total()} kills, {runs} runs, {len(differing)} differences {found or ''}", flush=True)
-    shutil.rmtree(expected)
+    with tempfile.TemporaryDirectory() as folder:
+        if undisturbed is None:
+            run = Run(copy_project(Path(folder) / "undisturbed"), profile)
+            run.finish()
+            undisturbed = run.output
+        metrics = [json.loads(path.read_text(encoding="utf-8")) for path in undisturbed.glob("metrics/part*.json")]
+        longest = sum(part["duration_seconds"] for part in metrics)
+        while when.total() < kills:
+            run = Run(copy_project(Path(folder) / str(runs)), profile)
+            for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
+                if (what := run.is_killed(chosen.uniform(0, longest))) is None:
+                    break
+                when[what] += 1
+            run.finish()
+            runs += 1
+            found = verify.differences(undisturbed, run.output)
+            differing += found
+            print(f"{when.total()} kills, {runs} runs, {len(differing)} differences {found or ''}", flush=True)
+            shutil.rmtree(run.place)
     return {
+        "profile": profile,
         "kills": when.total(),
         "runs": runs,
         "differences": differing,
         "killed": dict(when.most_common()),
         "seconds": time.perf_counter() - began,
-        "undisturbed_seconds": undisturbed_seconds,
     }
 
 
@@ -229,7 +277,9 @@ def scores(found: Any, place: str) -> dict[str, float]:
 def page(results: dict[str, Any]) -> str:
     parts = ["# What the promises hold against", "Written by `python -m benchmarks.robustness`, do not edit."]
     for part, describe in (
+        ("faults", describe_faults),
         ("kills", describe_kills),
+        ("training", describe_kills),
         ("overhead", describe_overhead),
         ("machines", describe_machines),
         ("fuzzing", describe_fuzzing),
@@ -239,13 +289,33 @@ def page(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def describe_faults(faults: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            fault,
+            str(count),
+            str(faults["survived"].get(fault, 0)),
+            "nothing" if faults["survived"].get(fault) == count else "**see the test**",
+        ]
+        for fault, count in faults["injected"].items()
+    ]
+    parts = [
+        "## Faults",
+        "What the tests inject. Survived means that the command ended with a right result or with a sentence that says what to do, that what was "
+        "finished is still there, and that it goes on to the right result once the cause is gone.",
+        markdown_table(["fault", "injected", "survived", "lost"], rows),
+    ]
+    return [*parts, *(f"Not tried: {reason}" for reason in faults["skipped"])]
+
+
 def describe_kills(kills: dict[str, Any]) -> list[str]:
     differences = len(kills["differences"])
     lost = utilities.counted(differences, "difference") if differences else "nothing lost, nothing different"
     return [
-        "## Kills at random moments",
-        f"{kills['kills']} times all processes of `make report submit PROFILE=smoke` were killed at once (SIGKILL), in {kills['runs']} runs that each got "
-        f"to the end in the end and were compared bit for bit with an undisturbed one: **{lost}**. What was at work when it was killed:",
+        f"## Kills at random moments, profile `{kills['profile']}`",
+        f"{kills['kills']} times all processes of `make report submit score PROFILE={kills['profile']}` were killed at once (SIGKILL), in "
+        f"{utilities.counted(kills['runs'], 'run')}, from nothing to the end, compared bit for bit with an undisturbed one: **{lost}**. "
+        "What was at work when it was killed:",
         markdown_table(["at work", "kills"], [[what, str(count)] for what, count in kills["killed"].items()]),
     ]
 
@@ -310,19 +380,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure what the promises of reproducibility hold against, and what they cost."
     )
-    parser.add_argument("part", choices=("kills", "overhead", "machines"))
-    parser.add_argument("--kills", type=int, default=200, help="how many (default: 200)")
+    parser.add_argument("part", choices=("faults", "kills", "training", "overhead", "machines"))
+    parser.add_argument("--kills", type=int, help="how many (default: 200, of the training 5)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (default: 0)")
     parser.add_argument("--rounds", type=int, default=9, help="of the overhead (default: 9)")
     parser.add_argument("--profile", default="quick", help="of the machines (default: quick)")
     arguments = parser.parse_args()
-    if arguments.part == "kills":
-        record("kills", kill_until(arguments.kills, arguments.seed))
+    if arguments.part == "faults":
+        result = faults()
+    elif arguments.part == "kills":
+        result = kill_until(arguments.kills or 200, arguments.seed, "smoke", None)
+    elif arguments.part == "training":
+        result = kill_until(arguments.kills or 5, arguments.seed, "full", utilities.REPORTS_FOLDER)
     elif arguments.part == "overhead":
         utilities.start(seed=0)
-        record("overhead", overhead(arguments.rounds))
+        result = overhead(arguments.rounds)
     else:
-        record("machines", machines(arguments.profile))
+        result = machines(arguments.profile)
+    record(arguments.part, result)
 
 
 def record(part: str, result: dict[str, Any]) -> None:

@@ -60,10 +60,7 @@ def differences(first: Path, second: Path) -> list[str]:
         ("PDF", "*.ipynb", read_pdf),
     ):
         names = {path.relative_to(folder) for folder in (first, second) for path in folder.glob(pattern)}
-        names = {
-            name for name in names if ".before" not in name.suffixes
-        }  # the checkpoint before the last is a reserve
-        for name in sorted(names):
+        for name in sorted(name for name in names if ".before" not in name.suffixes):  # those are a reserve
             if not ((first / name).exists() and (second / name).exists()):
                 found.append(f"{name} is there only once")
             elif (where := _first_difference(read(first / name), read(second / name))) is not None:
@@ -151,15 +148,15 @@ def _different(first: Any, second: Any, place: str) -> Iterator[str]:
 
 def run_twice(profile: str) -> list[str]:
     """Run everything twice from nothing, and say in what the results differ."""
-    folders = []
-    for name in ("first", "second"):
-        output = f"verify/{name}"
-        folder = utilities.output_folder(output)
-        shutil.rmtree(folder, ignore_errors=True)
+    made = utilities.output_folder("verify")
+    folders = [made.with_name(f"{made.name}-{name}") for name in ("first", "second")]
+    for folder in folders:
+        for old in (made, folder):
+            shutil.rmtree(old, ignore_errors=True)
         for notebook in REPORTED_NOTEBOOKS:
-            make_pdf(path := run_notebook(notebook, profile, output), path.with_suffix(".pdf"))
-        submission.write(output)
-        folders.append(folder)
+            make_pdf(path := run_notebook(notebook, profile, made.name), path.with_suffix(".pdf"))
+        submission.write(made.name)
+        made.rename(folder)
     return differences(*folders)
 
 

@@ -131,3 +131,11 @@ def small_disk(tmp_path):
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
     yield folder, lambda options: mount("-o", f"remount,{options}")
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def faults(request, record_property):
+    """Notes what a test injects, for `python -m benchmarks.robustness faults` to count."""
+    for mark in request.node.iter_markers("fault"):
+        if mark.args:
+            record_property("fault", mark.args[0])

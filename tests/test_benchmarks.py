@@ -1,4 +1,5 @@
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -229,12 +230,27 @@ def test_the_grid_of_the_simulated_cluster_has_as_many_runs_as_are_asked_for(tmp
 
 
 def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
-    kills = {"kills": 7, "runs": 2, "differences": [], "killed": {"run_notebook part1_mnist, its kernel": 7}}
+    kills = {
+        "profile": "smoke",
+        "kills": 7,
+        "runs": 2,
+        "differences": [],
+        "killed": {"run_notebook part1_mnist, its kernel": 7},
+    }
     costs = {"epoch_seconds": 12.0, "checkpoint_seconds": 0.024, "checkpoint_bytes": 1.5e6}
     costs |= {"checkpoint_share": 0.002, "drawing_share": 0.011}
     scores = {"as here": {"f1": 0.5, "accuracy": 0.6}, "one thread": {"f1": 0.5, "accuracy": 0.597}}
     fuzzing = {"IDX files": {"cases": 60_000, "seconds": 300.0, "lines": 32, "reached": 31, "findings": 0}}
+    found = {
+        "injected": {"no network": 2, "Ctrl-C": 1},
+        "survived": {"no network": 2},
+        "skipped": ["SIGTERM: none here"],
+    }
     parts = {
+        "faults": (
+            found,
+            "| no network | 2 | 2 | nothing |\n| Ctrl-C | 1 | 0 | **see the test** |\n\nNot tried: SIGTERM",
+        ),
         "kills": (kills, "| run_notebook part1_mnist, its kernel | 7 |"),
         "overhead": ({"lenet5": costs}, "| lenet5 | 12.0 s | 24 ms, 1.5 MB | 0.20% | 1.10% |"),
         "machines": ({"profile": "quick", "scores": scores}, "| one thread | 1 of 2 | 0.0030 |"),
@@ -245,3 +261,27 @@ def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
         assert line in robustness.page({part: result for part, (result, _) in parts.items()})
     assert "**nothing lost, nothing different**" in robustness.page({"kills": kills})
     assert "**1 difference**" in robustness.page({"kills": kills | {"differences": ["weights"]}})
+
+
+def test_faults_are_counted_from_the_report_of_pytest():
+    def case(*faults, outcome=""):
+        properties = "".join(f'<property name="fault" value="{fault}"/>' for fault in faults)
+        return f"<testcase><properties>{properties}</properties>{outcome}</testcase>"
+
+    cases = [
+        case("no network"),
+        case("no network", "Ctrl-C", outcome="<failure/>"),
+        case("a full disk", outcome='<skipped message="none here"/>'),
+    ]
+    assert robustness.count_faults(ElementTree.fromstring(f"<testsuite>{''.join(cases)}</testsuite>")) == {
+        "injected": {"Ctrl-C": 1, "no network": 2},
+        "survived": {"no network": 1},
+        "skipped": ["a full disk: none here"],
+    }
+
+
+def test_a_copy_of_the_project_has_nothing_made_in_it(tmp_path):
+    folder = robustness.copy_project(tmp_path / "copy")
+    assert sorted(path.name for path in (folder / "reports").iterdir()) == ["experiments.csv", "experiments_epochs.csv"]
+    assert (folder / "data").resolve() == (utilities.ROOT / "data").resolve()
+    assert not (folder / ".git").exists()

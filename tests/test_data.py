@@ -33,6 +33,7 @@ def test_a_mirror_that_answers_is_used_and_its_files_are_kept(mirror, small_data
 BAD = ["truncated answer", "truncated file", "wrong bytes", "no gzip", "too much", "missing", "silent"]
 
 
+@pytest.mark.fault("a mirror that sends something else, too little, too much or nothing")
 @pytest.mark.parametrize("behaviour", BAD)
 def test_a_bad_mirror_leaves_nothing_behind_and_the_error_names_it(mirror, tmp_path, behaviour):
     bad = mirror(behaviour)
@@ -44,6 +45,7 @@ def test_a_bad_mirror_leaves_nothing_behind_and_the_error_names_it(mirror, tmp_p
     assert stored(tmp_path) == {}
 
 
+@pytest.mark.fault("a mirror that sends something else, too little, too much or nothing")
 @pytest.mark.parametrize("behaviour", BAD)
 def test_after_a_bad_mirror_the_next_one_is_asked(mirror, small_data_set, tmp_path, behaviour):
     mirror(behaviour)
@@ -52,12 +54,14 @@ def test_after_a_bad_mirror_the_next_one_is_asked(mirror, small_data_set, tmp_pa
     assert stored(tmp_path) == small_data_set
 
 
+@pytest.mark.fault("no network")
 def test_a_mirror_that_is_not_there_is_reported(small_data_set, monkeypatch, tmp_path):
     monkeypatch.setitem(utilities.MIRRORS, "fashion_mnist", ["http://127.0.0.1:9/"])
     with pytest.raises(utilities.DataError, match=r"http://127.0.0.1:9/: no answer \(.*refused"):
         load_small(tmp_path)
 
 
+@pytest.mark.fault("no network")
 def test_once_kept_the_data_load_without_a_network(mirror, tmp_path):
     server = mirror("well")
     load_small(tmp_path)
@@ -67,6 +71,7 @@ def test_once_kept_the_data_load_without_a_network(mirror, tmp_path):
     assert asked == len(server.requests) == 4
 
 
+@pytest.mark.fault("a damaged data file")
 @pytest.mark.parametrize("damage", [lambda content: content[:100], lambda content: content[:-1] + b"\xff"])
 def test_a_damaged_file_is_not_loaded_but_replaced(mirror, small_data_set, tmp_path, damage):
     server = mirror("well")
@@ -79,6 +84,7 @@ def test_a_damaged_file_is_not_loaded_but_replaced(mirror, small_data_set, tmp_p
     assert server.requests[4:] == [f"/{name}.gz"]  # only what was missing
 
 
+@pytest.mark.fault("a damaged data file")
 def test_without_a_source_a_damaged_file_is_named_in_the_error(small_data_set, tmp_path):
     path = tmp_path / "fashion_mnist" / "train-images-idx3-ubyte"
     path.parent.mkdir()
@@ -112,6 +118,7 @@ def test_files_placed_by_hand_in_compressed_form_are_kept_in_plain_form(small_da
     assert {name: content for name, content in stored(tmp_path).items() if not name.endswith(".gz")} == small_data_set
 
 
+@pytest.mark.fault("two processes that fetch the data at once")
 def test_two_loads_at_once_download_each_file_once(mirror, tmp_path):
     server = mirror("slowly")
     results = []
@@ -124,6 +131,7 @@ def test_two_loads_at_once_download_each_file_once(mirror, tmp_path):
     assert len(server.requests) == 4
 
 
+@pytest.mark.fault("a full disk, while data are kept")
 def test_a_full_disk_is_explained_and_leaves_no_half_file(mirror, tmp_path, monkeypatch):
     mirror("well")
     write = type(tmp_path).write_bytes
@@ -204,6 +212,7 @@ def test_the_course_split_is_stratified_complete_and_always_the_same(course_fold
     assert utilities.content_hash(data) == "73bbef6af762cb93851af8164ad15183449320f405d8f8d6a31e1a5b14245c96"
 
 
+@pytest.mark.fault("a damaged data file")
 def test_a_damaged_file_of_ours_is_made_again(course_folder):
     path = course_folder / "Fashion_MNIST.h5"
     before = utilities.load_fashion_mnist(data_folder=course_folder)
@@ -214,6 +223,7 @@ def test_a_damaged_file_of_ours_is_made_again(course_folder):
     np.testing.assert_array_equal(before["y_train"], after["y_train"])
 
 
+@pytest.mark.fault("a data file that was deleted")
 def test_lost_test_labels_are_made_again_without_touching_the_course_file(course_folder):
     path = course_folder / "Fashion_MNIST.h5"
     before = utilities.load_fashion_mnist_test_labels(data_folder=course_folder)
@@ -270,6 +280,7 @@ def test_labels_of_another_split_are_not_given_out_for_the_courses_file(course_f
     assert utilities.load_fashion_mnist_test_labels(data_folder=course_folder) is None
 
 
+@pytest.mark.fault("a damaged data file")
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -297,6 +308,7 @@ def test_labels_out_of_range_are_refused(tmp_path):
         utilities.load_fashion_mnist(data_folder=tmp_path)
 
 
+@pytest.mark.fault("a damaged data file")
 @pytest.mark.parametrize("content", [b"", b"not HDF5 at all", None])
 def test_an_unreadable_course_file_is_refused_and_kept(tmp_path, content):
     path = write_course_file(tmp_path)

@@ -227,6 +227,7 @@ def damage(path, how):
     path.write_text(json.dumps([] if how == "a list" else metrics), encoding="utf-8")
 
 
+@pytest.mark.fault("a damaged result of an experiment")
 @pytest.mark.parametrize(
     "how",
     [
@@ -320,6 +321,7 @@ def test_tables_that_are_up_to_date_keep_their_time(sweep, client):
     assert first.table_path.stat().st_mtime == 0
 
 
+@pytest.mark.fault("a damaged result of an experiment")
 @pytest.mark.parametrize("value", ["7.5", "abc", ""])
 def test_a_damaged_row_of_the_table_is_reported_and_its_run_made_again(sweep, client, capsys, value):
     first = sweep()
@@ -365,6 +367,7 @@ def test_a_changed_grid_keeps_the_runs_it_still_has(sweep, client, places):
     assert table.loc[table["status"] == "missing", "validation_f1"].isna().all()
 
 
+@pytest.mark.fault("a damaged result of an experiment")
 @pytest.mark.parametrize("what", ["not a table", "", "claim,variant\nx,y\n"])
 def test_tables_that_can_not_be_read_are_made_again(sweep, client, capsys, what):
     first = sweep()
@@ -375,6 +378,7 @@ def test_tables_that_can_not_be_read_are_made_again(sweep, client, capsys, what)
     assert "can't be read and is made again" in capsys.readouterr().out
 
 
+@pytest.mark.fault("an experiment that fails")
 def test_a_failing_run_is_tried_twice_then_reported_and_the_others_go_on(sweep, client, places, capsys):
     tries = places / "tries"
 
@@ -395,6 +399,7 @@ def test_a_failing_run_is_tried_twice_then_reported_and_the_others_go_on(sweep, 
     assert list(table.loc[table["status"] == "failed", "variant"]) == ["no dropout"]
 
 
+@pytest.mark.fault("an experiment that fails")
 def test_a_run_that_fails_once_is_not_reported(sweep, client, places):
     def failing_once(run, name, data_sha256):
         mark = places / name
@@ -408,6 +413,7 @@ def test_a_run_that_fails_once_is_not_reported(sweep, client, places):
     assert (len(first.results), first.failures) == (6, {})
 
 
+@pytest.mark.fault("a full disk, while experiments run")
 def test_a_full_disk_stops_the_sweep_and_keeps_what_is_finished(sweep, client, places):
     def filling(run, name, data_sha256):
         if run.seed > 1:
@@ -421,6 +427,7 @@ def test_a_full_disk_stops_the_sweep_and_keeps_what_is_finished(sweep, client, p
     assert {run.seed for key, run in again.runs.items() if key in again.results} == {1}
 
 
+@pytest.mark.fault("a full disk, while experiments run")
 @pytest.mark.parametrize(
     "error",
     [
@@ -439,6 +446,7 @@ def test_a_worker_knows_a_full_disk_from_a_failed_run(places, run, monkeypatch, 
         experiment_run.execute(run, identity(run, DATA), DATA)
 
 
+@pytest.mark.fault("code, packages or data that change while an experiment runs")
 @pytest.mark.parametrize(
     "change", [(NOTEBOOK, "layers.Dense(512", "layers.Dense(513"), (LOCK, "\nnumpy==", "\nnumpy==9")]
 )
@@ -454,6 +462,7 @@ def test_code_or_a_lock_that_changes_while_a_run_goes_on_leaves_no_result(places
     assert read_result(run, name, DATA) is None
 
 
+@pytest.mark.fault("code, packages or data that change while an experiment runs")
 def test_a_worker_with_other_data_leaves_no_result(places, run, monkeypatch):
     name = identity(run, DATA)
     monkeypatch.setattr(experiment_run, "execute_notebook", lambda *_, **__: leave_result(run, name, "e" * 64))
@@ -463,6 +472,7 @@ def test_a_worker_with_other_data_leaves_no_result(places, run, monkeypatch):
         read_result(run, name, DATA)
 
 
+@pytest.mark.fault("an experiment that two workers are given at once")
 def test_a_run_that_two_workers_are_given_at_once_is_executed_once(places, run, monkeypatch):
     name, executed = identity(run, DATA), []
 
@@ -514,6 +524,7 @@ def command(*arguments):
     )
 
 
+@pytest.mark.fault("a scheduler that does not answer")
 def test_a_scheduler_that_does_not_answer_gives_a_sentence_within_15_seconds(tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))

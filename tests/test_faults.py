@@ -3,30 +3,36 @@
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 from functools import partial
-from pathlib import Path
 
 import pytest
 from running import MARK, TIME_LIMIT, kernels, stop, wait_for
 
 import utilities
+from benchmarks.robustness import copy_project
 from pipeline import verify
 from pipeline.parameters import REPORTED_NOTEBOOKS
 
 OUTPUT = utilities.REPORTS_FOLDER / "smoke"
 HOSTILE_NAME = "Übung 3 – it's 100 % „größer“ $(touch stolen) ; `touch stolen` #1 "
-INTERRUPTIONS = [
-    ("group", signal.SIGKILL),  # as if the machine lost its power
-    ("group", signal.SIGINT),  # Ctrl-C
-    ("make", signal.SIGTERM),  # a queue's time is up
-    ("group", signal.SIGHUP),  # the terminal is closed
-    ("make", signal.SIGKILL),  # what it started goes on; the next make waits for it
-]
+INTERRUPTIONS = {
+    "all processes killed at once": ("group", signal.SIGKILL),  # as if the machine lost its power
+    "Ctrl-C": ("group", signal.SIGINT),
+    "SIGTERM": ("make", signal.SIGTERM),  # a queue's time is up
+    "a terminal that is closed": ("group", signal.SIGHUP),
+    "make alone killed": ("make", signal.SIGKILL),  # what it started goes on; the next make waits for it
+}
+SURROUNDINGS = (
+    "a path of 200 characters with spaces, quotes, `$()` and letters beyond ASCII",
+    "a checkout that belongs to another user",
+    "the locale C",
+    "no `HOME`",
+)
+DAY = 24 * 60 * 60
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 @pytest.fixture(scope="module")
@@ -34,17 +40,7 @@ def place(tmp_path_factory):
     """A copy of the project where nobody would put one, that belongs to another user; the data and environment are ours."""
     folder = tmp_path_factory.mktemp("x") / HOSTILE_NAME
     folder = folder.with_name(f"{folder.name}{'x' * (200 - len(str(folder)))}")
-    ignored = shutil.ignore_patterns(".git", ".venv*", "data", "packages", "runs", "__pycache__", ".*_cache", "*.lock")
-
-    def ignore(path, names):
-        folders = (
-            [name for name in names if Path(path, name).is_dir()] if Path(path) == utilities.REPORTS_FOLDER else []
-        )
-        return {*ignored(path, names), *folders}
-
-    shutil.copytree(utilities.ROOT, folder, ignore=ignore)
-    for name in (".venv", "data"):
-        (folder / name).symlink_to(utilities.ROOT / name)
+    copy_project(folder)
     if os.getuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, 54321, 54321, follow_symlinks=False)
@@ -52,12 +48,14 @@ def place(tmp_path_factory):
 
 
 @pytest.fixture
-def start_make(place):
+def start_make(place, record_property):
     """Starts make in that place, without HOME and in the locale C."""
     mark, started = str(os.getpid()), []
 
     def start(*arguments):
         surroundings = {"PATH": os.environ["PATH"], "PYTHONPATH": str(place), "LC_ALL": "C", MARK: mark}
+        for fault in SURROUNDINGS:
+            record_property("fault", fault)
         log = place.parent / f"{len(started)}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -83,14 +81,23 @@ def heed_signals():
         signal.signal(one, signal.SIG_DFL)
 
 
+def set_clock_back(folder):
+    """What is there is of tomorrow then."""
+    for path in folder.rglob("*"):
+        times = path.stat()
+        os.utime(path, (times.st_atime + DAY, times.st_mtime + DAY))
+
+
 def has_begun(process):
     return kernels(str(os.getpid())) or process.poll() is not None
 
 
-def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(smoke_run, start_make, place):
+def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
+    smoke_run, start_make, place, record_property
+):
     """All of it in a folder with a terrible name that belongs to another user, in parallel, without HOME, in the locale C."""
-    chosen = random.Random(0)
-    for whom, how in INTERRUPTIONS:
+    chosen, output = random.Random(0), place / "reports" / "smoke"
+    for fault, (whom, how) in INTERRUPTIONS.items():
         process, log = start_make("-j4", "report")
         wait_for("a kernel", partial(has_begun, process))
         try:
@@ -102,13 +109,18 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(sm
         if (whom, how) != ("make", signal.SIGKILL):
             wait_for("all kernels to end", lambda: not kernels(str(os.getpid())), limit=15)
         assert "Traceback" not in log.read_text() or how == signal.SIGKILL, log.read_text()
+        record_property("fault", fault)
+        if fault == "Ctrl-C":
+            set_clock_back(output)
+            record_property("fault", "a clock set back by a day")
     (first, first_log), (second, second_log) = (start_make("-j4", "report") for _ in range(2))
     assert (first.wait(TIME_LIMIT), second.wait(TIME_LIMIT)) == (0, 0), first_log.read_text() + second_log.read_text()
+    record_property("fault", "two `make -j4 report` at once")
     last, log = start_make("submit", "score")
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     both = first_log.read_text() + second_log.read_text()
     assert re.search(r"make report \(process \d+\) is at work in this folder: waiting until it is done", both)
     assert all(both.count(f"== {name}, profile smoke: running ==") <= 1 for name in REPORTED_NOTEBOOKS)
-    assert verify.differences(OUTPUT, place / "reports" / "smoke") == []
-    assert [path for path in (place / "reports" / "smoke").rglob(".*") if path.name != ".lock"] == []
+    assert verify.differences(OUTPUT, output) == []
+    assert [path for path in output.rglob(".*") if path.name != ".lock"] == []
     assert list(place.rglob("stolen")) == []

@@ -24,6 +24,7 @@ def names(folder):
     return [path.name for path in folder.iterdir()]
 
 
+@pytest.mark.fault("an error while a file is written")
 def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
     path = tmp_path / "file [1].txt"
     write(path, "old")
@@ -34,6 +35,7 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
     assert names(tmp_path) == [path.name]
 
 
+@pytest.mark.fault("a kill while a file is written")
 def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(tmp_path):
     path = tmp_path / "file [1].txt"
     write(path, "old")

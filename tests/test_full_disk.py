@@ -23,6 +23,7 @@ def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.fault("a full disk, while data are kept")
 def test_data(mirror, small_disk, small_data_set):
     folder, remount = small_disk
     mirror("well")
@@ -37,6 +38,7 @@ def test_data(mirror, small_disk, small_data_set):
     assert utilities._load_idx("fashion_mnist", folder, 0)["X_train"].shape == (8, 28, 28)
 
 
+@pytest.mark.fault("a data folder that can only be read")
 def test_data_in_a_folder_that_can_only_be_read(mirror, small_disk, small_data_set):
     folder, remount = small_disk
     mirror("well")
@@ -63,6 +65,7 @@ def trained(checkpoint, epochs):
     return model.get_weights()
 
 
+@pytest.mark.fault("a full disk, while a checkpoint is written")
 def test_a_checkpoint(small_disk, tmp_path, capsys):
     folder, remount = small_disk
     expected = trained(tmp_path / "undisturbed.npz", 4)
@@ -78,6 +81,7 @@ def test_a_checkpoint(small_disk, tmp_path, capsys):
     assert "going on after epoch" in capsys.readouterr().out
 
 
+@pytest.mark.fault("a full disk, while the submission is written")
 def test_a_submission(small_disk):
     folder, remount = small_disk
     path = folder / "submission.csv"
@@ -92,6 +96,7 @@ def test_a_submission(small_disk):
     assert len(utilities.read_submission(path, 10_000)) == 10_000
 
 
+@pytest.mark.fault("a full disk, while a PDF is written")
 def test_a_pdf(small_disk, tmp_path):
     folder, remount = small_disk
     notebook = tmp_path / "one.ipynb"
@@ -105,6 +110,7 @@ def test_a_pdf(small_disk, tmp_path):
     assert (folder / "one.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.fault("a full disk, while a notebook is written")
 @pytest.mark.slow
 def test_an_executed_notebook(small_disk, tmp_path, monkeypatch, capsys):
     folder, remount = small_disk

@@ -30,7 +30,7 @@ claims:
 MARKED = str(os.getpid())
 DASK = [str(Path(sys.executable).with_name("dask"))]
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def free_port():
         return one.getsockname()[1]
 
 
-def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process):
+def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process, record_property):
     """An undisturbed sweep; then one whose worker, client and scheduler are killed, each while runs go on."""
     undisturbed, log = sweep.start("--workers", "2")
     assert undisturbed.wait(TIME_LIMIT) == 0, log.read_text()
@@ -142,3 +142,5 @@ def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process)
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     for table, undisturbed_table in zip(sweep.scores(), expected, strict=True):
         pd.testing.assert_frame_equal(table, undisturbed_table, check_exact=True)
+    for killed in ("worker", "client", "scheduler"):
+        record_property("fault", f"a {killed} of the experiments killed")

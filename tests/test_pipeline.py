@@ -169,12 +169,14 @@ def test_make_submit_alone_trains_part_2_once(smoke_run):
     assert runs_of_part_2(make("submit")) == 1
 
 
+@pytest.mark.fault("a model that was deleted")
 def test_a_lost_model_is_trained_again_by_make_submit_once(smoke_run):
     (OUTPUT / "models" / "part2_best.keras").unlink()
     assert runs_of_part_2(make("submit")) == 1
     assert runs_of_part_2(make("submit")) == 0
 
 
+@pytest.mark.fault("data that changed between training and submission")
 def test_a_submission_made_from_other_data_is_refused(smoke_run, monkeypatch):
     data = utilities.load_fashion_mnist()
     other = data | {"X_test": data["X_test"][::-1]}
@@ -203,6 +205,7 @@ def one_cell_notebook(tmp_path, monkeypatch):
         path.unlink()
 
 
+@pytest.mark.fault("a notebook's cell that raises")
 def test_a_failing_cell_is_named_and_leaves_no_finished_notebook(one_cell_notebook):
     with pytest.raises(
         UserError, match=r"part1_mnist, code cell 3 failed: ZeroDivisionError: division by zero"
@@ -218,6 +221,7 @@ def test_the_pieces_of_a_stream_are_joined(one_cell_notebook):
     assert [output.text for output in outputs] == ["0\n1\n2\n"]
 
 
+@pytest.mark.fault("a kernel killed, as for lack of memory")
 def test_a_killed_kernel_is_explained_and_leaves_no_notebook(one_cell_notebook):
     with pytest.raises(UserError, match="the kernel died, most likely because the machine ran out of memory"):
         one_cell_notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")

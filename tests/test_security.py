@@ -48,6 +48,7 @@ def here(monkeypatch, tmp_path):
     assert not list(tmp_path.rglob("stolen"))
 
 
+@pytest.mark.fault("names with code for Typst, the shell, make and Python")
 @pytest.mark.slow
 def test_hostile_names_of_group_and_members_are_printed_as_they_are(here, monkeypatch):
     handin = {"course": HOSTILE[0], "group_number": 1, "group_name": HOSTILE[2], "group_members": HOSTILE}
@@ -69,6 +70,7 @@ def test_hostile_names_of_group_and_members_are_printed_as_they_are(here, monkey
         assert shown.count("".join(name.split())) >= 2, name  # in the title and in the output
 
 
+@pytest.mark.fault("a pickle or a model with code in it")
 def test_a_pickle_in_a_checkpoint_is_not_opened(here):
     path = here / "model.npz"
     np.savez(path, about=np.array([Stolen()], dtype=object))
@@ -79,6 +81,7 @@ def test_a_pickle_in_a_checkpoint_is_not_opened(here):
         assert utilities._restore_checkpoint(path, {}, None) == ([], None)
 
 
+@pytest.mark.fault("a pickle or a model with code in it")
 def test_a_model_with_code_in_it_is_not_loaded(here):
     lambda_layer = keras.layers.Lambda(lambda x: (os.system("touch stolen"), x)[1], output_shape=(2,))
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
@@ -100,6 +103,7 @@ def archive_of(folder, members):
     return path
 
 
+@pytest.mark.fault("a package whose members point elsewhere")
 def test_a_hostile_package_writes_nothing_and_gives_nothing(here, small_data_set, monkeypatch):
     wanted = list(small_data_set)
     members = [
@@ -124,6 +128,7 @@ def test_downloads_are_encrypted_and_checked_by_content():
         assert set(utilities.IDX_SHA256[dataset]) == set(utilities.IDX_SIZES)
 
 
+@pytest.mark.fault("a data file that refers to others, is a bomb, or hangs HDF5's library")
 @pytest.mark.parametrize("how", ["link", "external", "virtual", "large pieces"])
 def test_a_course_file_that_refers_to_others_or_is_a_bomb_is_refused(tmp_path, how):
     shapes = {"labels": (1000,)}
@@ -146,6 +151,7 @@ def test_a_course_file_that_refers_to_others_or_is_a_bomb_is_refused(tmp_path, h
         utilities._read_h5(path, shapes)
 
 
+@pytest.mark.fault("a data file that refers to others, is a bomb, or hangs HDF5's library")
 def test_a_course_file_that_hangs_or_crashes_the_library_is_refused(tmp_path, monkeypatch):
     """A fuzzer found the first; the second is a reader that dies, as it does where the library crashes."""
     monkeypatch.setattr(utilities, "READING_TIMEOUT", 5)

@@ -180,6 +180,7 @@ def interrupt_after(monkeypatch, epochs):
     monkeypatch.setattr(utilities.EpochTrainer, "run", run_or_stop)
 
 
+@pytest.mark.fault("a training interrupted in an epoch")
 @pytest.mark.parametrize("finished", [1, 3, 6])
 def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(data, tmp_path, monkeypatch, capsys, finished):
     undisturbed, undisturbed_history = train_with_checkpoint(data, tmp_path / "undisturbed.npz")
@@ -207,6 +208,7 @@ def test_an_interrupted_training_goes_on_and_ends_with_the_same_bits(data, tmp_p
     ]
 
 
+@pytest.mark.fault("a training interrupted in an epoch")
 def test_an_interrupted_training_remembers_its_patience(data, tmp_path, monkeypatch):
     with monkeypatch.context() as context:
         interrupt_after(context, 1)
@@ -218,6 +220,7 @@ def test_an_interrupted_training_remembers_its_patience(data, tmp_path, monkeypa
     pd.testing.assert_frame_equal(again, resumed, check_exact=True)
 
 
+@pytest.mark.fault("a checkpoint of another training")
 @pytest.mark.parametrize(
     ("change", "named"),
     [
@@ -244,6 +247,7 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
     assert len([line for line in log if line.startswith("epoch")]) == 2
 
 
+@pytest.mark.fault("a damaged checkpoint")
 @pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped byte", "something else"])
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(data, tmp_path, capsys, damage):
     path = tmp_path / "model.npz"
@@ -260,6 +264,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(data, tmp_path
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.fault("a damaged checkpoint")
 def test_with_no_usable_checkpoint_a_training_starts_anew(data, tmp_path, capsys):
     path = tmp_path / "model.npz"
     first, _ = train_with_checkpoint(data, path, epochs=2)
@@ -273,6 +278,7 @@ def test_with_no_usable_checkpoint_a_training_starts_anew(data, tmp_path, capsys
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.fault("a kill while a checkpoint is put in place")
 def test_a_kill_between_the_two_moves_of_a_checkpoint_loses_one_epoch(data, tmp_path, capsys):
     """The newest was moved aside, and the new one is not in place yet."""
     path = tmp_path / "model.npz"

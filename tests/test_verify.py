@@ -1,6 +1,7 @@
 """What counts as the same result, and what does not."""
 
 import json
+import shutil
 
 import keras
 import nbformat
@@ -165,3 +166,15 @@ def test_the_hand_in_is_compared_with_the_committed_one(committed, changes, said
 def test_without_git_nothing_is_compared(committed, monkeypatch):
     (utilities.ROOT / ".git").rename(utilities.ROOT / "not.git")
     assert verify.compare_with_committed() == ["reports/metrics/one.json: git has none to compare it with"]
+
+
+@pytest.mark.slow
+def test_everything_is_run_twice_and_compared(monkeypatch):
+    monkeypatch.setattr(verify, "REPORTED_NOTEBOOKS", ("part3_experiments",))  # the one that trains nothing
+    monkeypatch.setattr(verify.submission, "write", lambda profile: None)
+    try:
+        assert verify.run_twice("smoke") == []
+        assert (utilities.output_folder("verify-second") / "part3_experiments.pdf").exists()
+    finally:
+        for name in ("first", "second"):
+            shutil.rmtree(utilities.output_folder(f"verify-{name}"))
