@@ -47,7 +47,8 @@ def faults() -> dict[str, Any]:
     """Run the tests that inject faults: how often each was injected, and survived with nothing lost."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "-o", "junit_family=xunit1"]
+        command.append(f"--junitxml={report}")
         subprocess.run(command, cwd=utilities.ROOT)
         return count_faults(ElementTree.parse(report).getroot())
 

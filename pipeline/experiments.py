@@ -50,7 +50,8 @@ class SweepStoppedError(UserError):
 
 
 def _quiet() -> None:
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # a lost worker is told in our own words, or not at all
+    for name in ("distributed", "distributed.client"):  # a lost worker is told in our own words, or not at all
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 # --- What is finished -----------------------------------------------------------------------------
@@ -175,7 +176,7 @@ def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, p
         numbers = [figure for figure in figures if figure not in TEXTS]
         table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
         curves = {key: rows.drop(columns="identity") for key, rows in epochs.groupby("identity", sort=False)}
-        if missing := {*WHOLE_NUMBERS, *TEXTS} - set(figures):
+        if len(table) and (missing := {*WHOLE_NUMBERS, *TEXTS} - set(figures)):
             raise ValueError(f"no column {missing.pop()}")
         rows = {row["identity"]: {figure: row[figure] for figure in figures} for row in table.to_dict("records")}
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:

@@ -104,18 +104,18 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
             process.wait(chosen.uniform(0, 12))
             break  # it got to the end
         except subprocess.TimeoutExpired:
+            record_property("fault", fault)
             os.killpg(process.pid, how) if whom == "group" else process.send_signal(how)
         assert process.wait(TIME_LIMIT) != 0
         if (whom, how) != ("make", signal.SIGKILL):
             wait_for("all kernels to end", lambda: not kernels(str(os.getpid())), limit=15)
         assert "Traceback" not in log.read_text() or how == signal.SIGKILL, log.read_text()
-        record_property("fault", fault)
         if fault == "Ctrl-C":
-            set_clock_back(output)
             record_property("fault", "a clock set back by a day")
+            set_clock_back(output)
+    record_property("fault", "two `make -j4 report` at once")
     (first, first_log), (second, second_log) = (start_make("-j4", "report") for _ in range(2))
     assert (first.wait(TIME_LIMIT), second.wait(TIME_LIMIT)) == (0, 0), first_log.read_text() + second_log.read_text()
-    record_property("fault", "two `make -j4 report` at once")
     last, log = start_make("submit", "score")
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     both = first_log.read_text() + second_log.read_text()

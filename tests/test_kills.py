@@ -123,14 +123,18 @@ def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process,
     client, _ = sweep.start("--scheduler", address)
     wait_for("a first epoch", lambda: sweep.table.exists() and checkpoints(sweep))
     (killed,) = (one for one in children(workers[0]) if "spawn_main" in " ".join(one.cmdline()))  # below Dask's nanny
+    record_property("fault", "a worker of the experiments killed")
     killed.send_signal(signal.SIGKILL)
 
     wait_for("the kernel of the killed worker to end", lambda: len(kernels(MARKED)) < 2)
+    record_property("fault", "the client of the experiments killed")
     client.send_signal(signal.SIGKILL)
     client.wait()
 
     client, log = sweep.start("--scheduler", address)
     wait_for("the client to be connected", lambda: "dashboard" in log.read_text())
+    assert "made again" not in log.read_text()
+    record_property("fault", "the scheduler of the experiments killed")
     stop(scheduler)
     assert client.wait(TIME_LIMIT) == 1, log.read_text()
     assert "error: the connection to Dask's scheduler is lost" in log.read_text()
@@ -142,5 +146,3 @@ def test_killed_scheduler_worker_and_client_change_no_score(sweep, dask_process,
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     for table, undisturbed_table in zip(sweep.scores(), expected, strict=True):
         pd.testing.assert_frame_equal(table, undisturbed_table, check_exact=True)
-    for killed in ("worker", "client", "scheduler"):
-        record_property("fault", f"a {killed} of the experiments killed")
