@@ -4,7 +4,7 @@
 - `kills` runs the smoke profile from nothing to the submission once undisturbed, then again and again; each time all its processes
   are killed (SIGKILL) at random moments, until it has got to the end, and what it leaves is compared bit for bit with the
   undisturbed run. An hour or two.
-- `training` does the same with the full training of part 2, compared with the hand-in in `reports/`. Half an hour.
+- `training` does the same with the full profile, compared with the hand-in in `reports/`. An hour.
 - `overhead` times what a checkpoint adds to an epoch, and what it costs to draw order and augmentation from the seed. A quarter of an hour.
 - `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour.
 
@@ -113,7 +113,7 @@ class Run:
         if process.returncode:
             raise RuntimeError(f"it does not get to the end: {errors.decode()[-2000:]}")
 
-    def is_killed(self, seconds: float) -> str | None:
+    def kill_after(self, seconds: float) -> str | None:
         """Kill all its processes after so long: what was at work then; None if it got to the end before."""
         process = self.start()
         try:
@@ -171,7 +171,7 @@ def kill_until(kills: int, seed: int, profile: str, undisturbed: Path | None) ->
         while when.total() < kills:
             run = Run(copy_project(Path(folder) / str(runs)), profile)
             for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
-                if (what := run.is_killed(chosen.uniform(0, longest))) is None:
+                if (what := run.kill_after(chosen.uniform(0, longest))) is None:
                     break
                 when[what] += 1
             run.finish()
