@@ -1665,7 +1665,7 @@ def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd
     Returns:
         One row for each claim and metric that it speaks of: `claim`, `metric`, `expected` ("lower" or "higher"), the fields of
         `paired_effect`, `p_corrected`, of several variants those that are distinguishable alone, in the claimed direction (`alone`) and
-        in the other (`contrary`), `verdict`, and `full_budget`, the differences of those variants that were also run at the full
+        in the other (`contrary`), those whose mean effect is in the other direction at all (`other_way`), `verdict`, and `full_budget`, the differences of those variants that were also run at the full
         budget, by name: (mean, number of seeds).
     """
     statements = [(claim, metric, expected) for claim in claims for metric, expected in claim["expect"].items()]
@@ -1675,12 +1675,14 @@ def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd
         row = {"claim": claim["name"], "metric": metric, "expected": expected}
         at_full = _differences(runs, metric, "full").reindex(columns=list(claim["variants"])).dropna(axis=1, how="all")
         row |= paired_effect(differences.mean(axis=1), comparisons=len(statements))
-        rows.append(row | {"full_budget": {name: (at_full[name].mean(), at_full[name].count()) for name in at_full}})
+        row["full_budget"] = {name: (at_full[name].mean(), int(at_full[name].count())) for name in at_full}
+        rows.append(row)
     table = pd.DataFrame(rows)
     table["p_corrected"] = _holm(table["p_value"])
     variants = {metric: variant_effects(runs, metric) for metric in table["metric"].unique()}
     for column, direction in (("alone", 1), ("contrary", -1)):
         table[column] = [_distinguishable(variants[row["metric"]], row, direction) for _, row in table.iterrows()]
+    table["other_way"] = [_of_direction(variants[row["metric"]], row, -1) for _, row in table.iterrows()]
     table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
     return table
 
@@ -1689,12 +1691,17 @@ def _sign(direction: str) -> int:
     return 1 if direction == "higher" else -1
 
 
-def _distinguishable(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
-    """Variants of a claim that are distinguishable alone, with (1) or against (-1) it."""
+def _of_direction(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
+    """Variants of a claim of several whose mean effect is as claimed (1) or against it (-1)."""
     own = variants[variants["claim"] == row["claim"]]
     if len(own) == 1:  # which is the claim's own effect
         return []
-    return list(own.index[(own["p_corrected"] < 0.05) & (own["mean"] * _sign(row["expected"]) * direction > 0)])
+    return list(own.index[own["mean"] * _sign(row["expected"]) * direction > 0])
+
+
+def _distinguishable(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
+    """Those of them that are distinguishable alone."""
+    return [name for name in _of_direction(variants, row, direction) if variants.loc[name, "p_corrected"] < 0.05]
 
 
 def _verdict(row: pd.Series) -> str:
@@ -1736,6 +1743,8 @@ def _effect_sentence(row: pd.Series) -> str:
     for column, words in (("alone", "distinguishable alone"), ("contrary", "against it, each alone")):
         if row[column]:
             sentence += f"; {words}: {', '.join(row[column])}"
+    if row["verdict"] == "supported" and row["other_way"]:
+        sentence += f"; the other way, though not distinguishably: {', '.join(row['other_way'])}"
     if row["full_budget"]:
         differences = (
             f"{_signed(mean)} with {name} ({counted(seeds, 'seed')})"

@@ -733,9 +733,23 @@ def test_a_variant_that_changes_nothing_is_said_to_change_nothing():
 def test_effects_at_the_full_budget_are_told_with_the_number_of_their_seeds():
     full = table_of({"a": -0.01, "c": 0.03}, seeds=1, scatter=0, budget="full")
     runs = pd.concat([table_of({"a": -0.01, "b": -0.02, "c": 0.03}), full])
-    harm, use = utilities.claim_sentences(utilities.claim_effects(runs, CLAIMS), CLAIMS)
+    verdicts = utilities.claim_effects(runs, CLAIMS)
+    harm, use = utilities.claim_sentences(verdicts, CLAIMS)
     assert harm.endswith("; at the full budget, −0.0100 with a (1 seed).")
     assert "; at the full budget, +0.0300 with c (1 seed)." in use
+    harm, use, _ = json.loads(json.dumps(list(verdicts["full_budget"])))  # as part 3 writes them
+    assert harm == {"a": [pytest.approx(-0.01), 1]}
+    assert use == {"c": [pytest.approx(0.03), 1]}
+
+
+def test_a_supported_claim_names_the_variants_that_went_the_other_way():
+    runs = table_of({"a": -0.05, "b": 0.0004, "c": 0.03})
+    verdicts = utilities.claim_effects(runs, CLAIMS)
+    assert list(verdicts["other_way"]) == [["b"], [], []]
+    harm, use = utilities.claim_sentences(verdicts, CLAIMS)
+    assert harm.startswith("It harms. **Supported**")
+    assert harm.endswith("; distinguishable alone: a; the other way, though not distinguishably: b.")
+    assert "the other way" not in use
 
 
 def test_the_budgets_agreement_is_spearman_s_correlation():
