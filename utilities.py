@@ -2111,9 +2111,16 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
         if ": " in text.get_text():
             text.set_fontweight("bold")
     axis.set_ylim(position - 0.4, -0.6)
+    linear = 0.02  # and logarithmic beyond: on a linear scale one large effect presses all small ones together
+    axis.set_xscale("symlog", linthresh=linear)
+    ticks = [-0.2, -0.1, -0.05, -0.02, -0.01, 0, 0.01, 0.02, 0.05, 0.1, 0.2]
+    low, high = min(-linear, effects["low"].min()), max(linear, effects["high"].max())
+    axis.set_xticks(ticks, [f"{tick:+g}".replace("-", "−") if tick else "0" for tick in ticks], fontsize=9)
+    axis.set_xticks([], minor=True)
+    axis.set_xlim(1.1 * low, 1.1 * high)
     axis.grid(axis="x", color="0.9")
     axis.set_axisbelow(True)
-    axis.set_xlabel("change of the validation F1 against the baseline of the same seed")
+    axis.set_xlabel("change of the validation F1 against the baseline")
     in_words = "; ".join(
         f"{variant} {row['mean']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f})"
         if row["pairs"] > 1
@@ -2123,7 +2130,7 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     return _described(
         figure,
         "The effect of each variant with its 95 % interval, claim by claim: left of the line it is worse than the baseline, right of "
-        "it better",
+        f"it better. The scale is logarithmic beyond ±{linear:g}",
         f"A point with a whisker for each variant: {in_words}.",
     )
 
@@ -2177,15 +2184,21 @@ def plot_cost(runs: pd.DataFrame) -> Figure:
     columns = {"f1": "mean", "processor_seconds": "median", "model_parameters": "median"}
     table = reduced.groupby(["claim", "variant"], sort=False).agg(columns)
     claims = list(dict.fromkeys(table.index.get_level_values("claim")))
-    figure, axes = _axes(1, 2, height=3.6, sharey=True)
+    figure, axes = _axes(1, 2, height=4.4, sharey=True)
     costs = {"processor_seconds": "seconds of one processor", "model_parameters": "parameters"}
+    f1 = table["f1"]
+    lower_quartile, upper_quartile = f1.quantile(0.25), f1.quantile(0.75)
+    floor = upper_quartile - 8 * (upper_quartile - lower_quartile)  # what is far below is put on the lower edge
     for axis, (column, label) in zip(axes[0], costs.items(), strict=True):
         colours = ["black", *_colours(len(claims) - 1)] if claims else []
         for claim, colour, marker in zip(claims, colours, itertools.cycle("*osD^v<>PX"), strict=False):
-            size = 9 if claim == "baseline" else 5
-            axis.plot(
-                table.loc[claim, column], table.loc[claim, "f1"], marker, color=colour, markersize=size, label=claim
-            )
+            style = {"color": colour, "markersize": 9 if claim == "baseline" else 5, "clip_on": False}
+            axis.plot(table.loc[claim, column], table.loc[claim, "f1"].clip(lower=floor), marker, label=claim, **style)
+        for (_, variant), row in table[f1 < floor].iterrows():
+            below = {"xytext": (6, 3), "textcoords": "offset points", "fontsize": 8}
+            axis.annotate(f"{variant}: {row['f1']:.4f} ↓", (row[column], floor), **below)
+        if (f1 < floor).any():
+            axis.set_ylim(bottom=floor)
         axis.set_xlabel(label)
     axes[0, 0].set_ylabel("validation F1")
     axes[0, 1].xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M")

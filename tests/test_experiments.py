@@ -803,6 +803,16 @@ def test_the_cost_plot_shows_every_variant_against_time_and_parameters():
     assert "in 100 s with 1,000 parameters" in figure.description
 
 
+def test_a_variant_far_below_the_others_is_put_on_the_edge_of_the_cost_plot_with_its_score():
+    runs = complete(table_of({"a": -0.2, "b": 0.002, "c": 0.001}))
+    more = [runs[runs["variant"] == "b"].assign(variant=f"b{number}") for number in range(4)]
+    figure = utilities.plot_cost(pd.concat([runs, *more]))
+    for axis in figure.axes:
+        (note,) = axis.texts
+        assert note.get_text().startswith("a: 0.")
+        assert note.xy[1] == axis.get_ylim()[0] > 0.6
+
+
 def test_with_nothing_finished_the_figures_are_drawn_all_the_same():
     runs = table_of({"a": 0, "b": 0, "c": 0}).assign(status="missing")
     runs[["f1", "overfitting"]] = np.nan
