@@ -1732,9 +1732,9 @@ def _effect_sentence(row: pd.Series) -> str:
     if row["pairs"] < 2:
         sentence = f"**{verdict}**: {counted(row['pairs'], 'complete seed')} so far, and a mean takes at least two"
     elif np.isnan(row["p_value"]):
-        sentence = f"**{verdict}**: {subject} changes by {_signed(row['mean'])} with each of {row['pairs']} seeds"
+        sentence = f"**{verdict}**: {subject} changes by {signed(row['mean'])} with each of {row['pairs']} seeds"
     else:
-        mean, low, high = (_signed(row[name]) for name in ("mean", "low", "high"))
+        mean, low, high = (signed(row[name]) for name in ("mean", "low", "high"))
         seeds = f" with {row['pairs']} seeds" if open_ else ""
         sentence = f"**{verdict}{seeds}**: {subject} changes by {mean} on average "
         sentence += f"({low} to {high}, n = {row['pairs']}, p = {row['p_corrected']:.2g})"
@@ -1747,14 +1747,15 @@ def _effect_sentence(row: pd.Series) -> str:
         sentence += f"; the other way, though not distinguishably: {', '.join(row['other_way'])}"
     if row["full_budget"]:
         differences = (
-            f"{_signed(mean)} with {name} ({counted(seeds, 'seed')})"
+            f"{signed(mean)} with {name} ({counted(seeds, 'seed')})"
             for name, (mean, seeds) in row["full_budget"].items()
         )
         sentence += f"; at the full budget, {', '.join(differences)}"
     return sentence + "."
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """A difference with its sign and four decimals."""
     return f"{value:+.4f}".replace("-", "−")
 
 
