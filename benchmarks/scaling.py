@@ -110,8 +110,10 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
 
 async def host_workers(address: str, count: int) -> None:
     """So many workers in one process, until the scheduler goes."""
+    import dask
     from distributed import Worker
 
+    dask.config.set({"distributed.worker.profile.enabled": False})  # each worker would sample the whole process
     workers = [Worker(address, nthreads=1, dashboard=False, memory_limit=None) for _ in range(count)]
     await asyncio.gather(*workers)
     await asyncio.gather(*(worker.finished() for worker in workers))

@@ -290,22 +290,22 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
     progress = tqdm(total=total, disable=None, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False)
     looked, workers, finished, done, seconds, cost = 0.0, 1, 0, 0.0, 0.0, 0.0
     try:
-        for future in as_completed(futures):
+        outcomes = as_completed(futures, with_results=True, raise_errors=False)  # asks for many results at a time
+        for future, outcome in outcomes:
             key = future.key.removeprefix("experiment-")
             run = missing[key]
-            try:
-                result = future.result()
-            except CancelledError as error:
+            error = outcome[1] if future.status == "error" else outcome if isinstance(outcome, Exception) else None
+            if isinstance(error, CancelledError):
                 raise SweepStoppedError("the connection to Dask's scheduler is lost") from error
-            except DiskFullError as error:
+            if isinstance(error, DiskFullError):
                 raise SweepStoppedError(str(error)) from error
-            except Exception as error:  # whatever a run died of, the others go on
+            if error:  # whatever a run died of, the others go on
                 kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
                 sweep.failures[key] = f"{kind}{error}"
                 line = f"failed{'' if isinstance(error, KilledWorker) else ' twice'}: {sweep.failures[key]}"
             else:
-                sweep.results[key] = result
-                row = result["row"]
+                sweep.results[key] = outcome
+                row = outcome["row"]
                 seconds, cost = seconds + row["seconds"], cost + run.cost
                 line = (
                     f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}, {row['seconds']:.0f} s"
