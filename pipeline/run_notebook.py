@@ -30,6 +30,9 @@ from pipeline.parameters import (
     read_profile,
 )
 
+KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
+"""Not the kernel's own remarks about being shut down. And no thread of its own for what libraries print past Python: it outlives the
+event loop now and then, and tells so in a traceback (github.com/ipython/ipykernel/issues/1155)."""
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
 """What pandas calls a styled table, at random."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
@@ -102,7 +105,7 @@ def execute_notebook(
                 progress_bar=False,
                 stdout_file=sys.stdout if show else None,
                 stderr_file=sys.stderr if show else None,
-                extra_arguments=["--log-level=50"],  # not the kernel's own remarks about being shut down
+                extra_arguments=KERNEL_ARGUMENTS,
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
         except PapermillExecutionError as error:
