@@ -261,7 +261,7 @@ Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the imag
 ## A simulated cluster
 
 Workers that sleep {results["run_seconds"]} s for each run and leave files of a real run's size; scheduler, client and all workers share this
-machine's cores. *At best* is all the sleep, shared out evenly. *Longer* is by how much that makes the time a worker has for one run longer, and its share
+machine's cores. *At best* is all the sleep, shared out evenly. *A run is longer by* what a worker waits beside its run, given too as a share
 of the {real_seconds:.0f} s that a run of the experiments takes. *Restart* is the time until a sweep with everything finished knows so.
 
 {simulated}
