@@ -52,7 +52,9 @@ class _Reader:
         try:
             root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
         except OSError as error:
-            raise UserError(f"{path} can't be read: {error.strerror}") from error
+            raise UserError(
+                f"{path} can't be read: {error.strerror}: expected a grid such as {GRID_FILE.name}"
+            ) from error
         except UnicodeDecodeError as error:
             raise UserError(f"{path.name} is no text: {error}") from error
         except yaml.YAMLError as error:
