@@ -60,12 +60,12 @@ def results_table() -> str:
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
         f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
-        f"From the benchmark, the times and memory being medians of its runs:\n\n{benchmark_sentences()}\n\n{experiment_sentences()}"
+        f"From the benchmark{benchmark_sentences()}\n\n{experiment_sentences()}"
     )
 
 
 def benchmark_sentences() -> str:
-    """What `make bench` measured, in short."""
+    """On which processor `make bench` measured, and what, in short: the end of a sentence and a list."""
     if not BENCHMARK_FILE.exists():
         raise UserError("there is no benchmarks/results.json: run `make bench`")
     results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
@@ -84,7 +84,9 @@ def benchmark_sentences() -> str:
     lines.append(
         f"- An epoch of LeNet-5: a plain `fit` takes {fit['median']:.2f} times as long ({fit['lowest']:.2f} to {fit['highest']:.2f})."
     )
-    return "\n".join(lines)
+    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
+    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
+    return "\n".join([f" ({' and '.join(processors)}), the times and memory being medians of its runs:\n", *lines])
 
 
 def experiment_sentences() -> str:
