@@ -1777,6 +1777,49 @@ def budget_agreement(runs: pd.DataFrame) -> pd.DataFrame:
     return scores
 
 
+def budget_sentences(runs: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
+    """What the runs at the full budget say of those at the reduced one: how the rankings agree, and which effects change sides.
+
+    Args:
+        runs: from `load_experiments`.
+        effects: from `variant_effects`.
+    """
+    full, agreement = runs[runs["budget"] == "full"], budget_agreement(runs)
+    finished = (full["status"] == "finished").sum()
+    sentences = [
+        f"Of {counted(len(full), 'run')} at the full budget, {finished} are finished, of {counted(len(agreement), 'variant')} in all."
+    ]
+    if len(agreement) > 2:
+        sentences += [_ranking_sentence(agreement), "With so few variants that is a hint, not a proof."]
+    if "baseline" not in agreement.index:
+        return sentences
+    change = agreement - agreement.loc["baseline"]
+    turned = change[change["reduced"] * change["full"] < 0]
+    if len(turned):
+        changes = (
+            f"{name} (from {signed(row['reduced'])} to {signed(row['full'])})" for name, row in turned.iterrows()
+        )
+        sentences.append(f"With more images the effect changes sides for {', '.join(changes)}.")
+    certain = [name for name in turned.index if effects.loc[name, "p_corrected"] < 0.05]
+    if certain:
+        sentences.append(
+            f"What the verdicts say of {' and '.join(certain)} is therefore said of the small budget alone."
+        )
+        others = budget_agreement(runs[~runs["variant"].isin(certain)])
+        if len(others) > 2:
+            sentences.append(f"Among the other variants the correlation is {others.attrs['correlation']:.2f}.")
+    return sentences
+
+
+def _ranking_sentence(agreement: pd.DataFrame) -> str:
+    correlation, best, best_reduced = agreement.attrs["correlation"], agreement.index[0], agreement["reduced"].idxmax()
+    strong = "agree" if correlation > 0.7 else "agree in part" if correlation > 0.3 else "do not agree"
+    places = f"the same ({best} at the full budget)"
+    if best != best_reduced:
+        places = f"another ({best} at the full budget, {best_reduced} at the small one)"
+    return f"The rankings {strong}: Spearman's correlation is {correlation:.2f}, and the best of them is {places}."
+
+
 # --- Figures --------------------------------------------------------------------------------------
 
 PALETTE = "colorblind"

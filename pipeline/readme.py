@@ -60,19 +60,22 @@ def results_table() -> str:
     return (
         f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
         f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
-        f"From the benchmark{benchmark_sentences()}\n\n{experiment_sentences()}"
+        f"{benchmark_sentences()}\n\n{experiment_sentences()}"
     )
 
 
 def benchmark_sentences() -> str:
-    """On which processor `make bench` measured, and what, in short: the end of a sentence and a list."""
+    """What `make bench` measured, in short, and on which processor."""
     if not BENCHMARK_FILE.exists():
         raise UserError("there is no benchmarks/results.json: run `make bench`")
     results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
     best, official, third = (results["recipes"][name] for name in ("best", "best-official", "iteration3"))
+    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
+    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
     lines = [
+        f"From the benchmark ({' and '.join(processors)}), the times and memory being medians of its runs:\n",
         f"- Profile `full`, {_seeds(third)}. Profile `best`, {_seeds(best)}; on the official split of Fashion-MNIST "
-        f"{_with_interval(official['runs'][0]['test'])}, {official['parameters']:,} parameters."
+        f"{_with_interval(official['runs'][0]['test'])}, {official['parameters']:,} parameters.",
     ]
     for figure in results["comparison"]:
         quotient, form = figure["reference"] / figure["ours"], ",.0f" if figure["unit"] == "s" else ".2f"
@@ -84,9 +87,7 @@ def benchmark_sentences() -> str:
     lines.append(
         f"- An epoch of LeNet-5: a plain `fit` takes {fit['median']:.2f} times as long ({fit['lowest']:.2f} to {fit['highest']:.2f})."
     )
-    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
-    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
-    return "\n".join([f" ({' and '.join(processors)}), the times and memory being medians of its runs:\n", *lines])
+    return "\n".join(lines)
 
 
 def experiment_sentences() -> str:

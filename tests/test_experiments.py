@@ -764,6 +764,24 @@ def test_the_budgets_agreement_is_spearman_s_correlation():
     assert agreement.index[0] == "c"
 
 
+def test_what_the_full_budget_says_of_the_small_one():
+    small = table_of({"a": -0.05, "b": -0.02, "c": 0.03}, scatter=1e-6)
+    full = table_of({"a": 0.04, "b": -0.01, "c": 0.03}, seeds=1, scatter=0, budget="full")
+    runs = pd.concat([small, full]).assign(status="finished")
+    assert utilities.budget_sentences(runs, utilities.variant_effects(runs)) == [
+        "Of 4 runs at the full budget, 4 are finished, of 4 variants in all.",
+        "The rankings do not agree: Spearman's correlation is -0.20, and the best of them is another (a at the full budget, c at the small one).",
+        "With so few variants that is a hint, not a proof.",
+        "With more images the effect changes sides for a (from −0.0500 to +0.0400).",
+        "What the verdicts say of a is therefore said of the small budget alone.",
+        "Among the other variants the correlation is 1.00.",
+    ]
+    without = runs[(runs["budget"] == "reduced") | (runs["variant"] == "b")]
+    assert utilities.budget_sentences(without, utilities.variant_effects(without)) == [
+        "Of 1 run at the full budget, 1 are finished, of 1 variant in all."
+    ]
+
+
 def complete(runs):
     return runs.assign(status="finished", processor_seconds=100.0, model_parameters=1000, multiply_adds=10)
 
@@ -793,6 +811,14 @@ def test_the_learning_curves_are_means_over_the_seeds_with_the_baseline_in_each_
     }
     (drawn,) = (line.get_ydata() for line in charts["harm"].lines if line.get_label() == "a")
     assert drawn[-1] == pytest.approx(runs.loc[runs["variant"] == "a", "f1"].mean() - 0.1 / 3)
+
+
+def test_the_lowest_learning_curves_of_each_column_have_the_epochs():
+    runs = table_of({"a": -0.02, "b": -0.03, "c": 0})
+    variants = [runs.assign(variant=name, claim=name) for name in "abcd"]
+    figure = utilities.plot_learning_curves(pd.concat(variants).assign(epoch=1, val_f1=0.5))
+    labelled = {axis.get_title(): axis.get_xlabel() for axis in figure.axes if axis.get_title()}
+    assert labelled == {"a": "", "b": "epoch", "c": "epoch", "d": "epoch"}
 
 
 def test_the_cost_plot_shows_every_variant_against_time_and_parameters():
