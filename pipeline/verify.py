@@ -36,7 +36,12 @@ ADDRESSES = frozenset({"shared_object_id"})
 ABOUT_THE_MACHINE = frozenset({"hardware", "versions"})
 DECLARED = (
     (re.compile(r"\d+ s( \*)?$", re.MULTILINE), "… s"),  # the end of an epoch's line
-    (re.compile(r"^going on after epoch .*\n", re.MULTILINE), ""),  # that a training was resumed
+    (
+        re.compile(
+            r"^(going on after epoch |\S+ is damaged and not used |\S+ is of a training with other ).*\n", re.MULTILINE
+        ),
+        "",
+    ),  # what became of an earlier training
     (re.compile(r"\d+ s, peak memory [\d.]+ GiB"), "… s, peak memory … GiB"),  # the last line of a notebook
     (re.compile(r"(>seconds</th>\s*(?:<td [^>]*>)).*?(?=</tr>)", re.DOTALL), r"\1…"),  # a row of a table
 )

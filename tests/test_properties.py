@@ -3,13 +3,17 @@
 `FUZZ_CASES=10000 pytest tests/test_properties.py --hypothesis-show-statistics` tries so many of each; the tests try few.
 """
 
+import contextlib
 import gzip
+import io
 import json
 import math
 import os
+import re
 import string
 
 import h5py
+import keras
 import nbformat
 import numpy as np
 import pytest
@@ -62,6 +66,40 @@ def damaged(content, cuts):
 
 def cuts_of(pieces):
     return st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 60), pieces), min_size=1, max_size=4)
+
+
+# --- Checkpoints ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A model, an identity, and the bytes of the checkpoint that they left."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)
+    path = tmp_path_factory.mktemp("checkpoint") / "model.npz"
+    identity = {"layers": "one", "data": "two"}
+    utilities._write_checkpoint(path, identity, model, [{"val_f1": 0.5}], model.get_weights())
+    return model, identity, path.read_bytes()
+
+
+@many
+@given(flipped=st.tuples(st.integers(0, 10**6), st.integers(1, 255)), cuts=cuts_of(st.binary(max_size=9)))
+def test_checkpoints(tmp_path, checkpoint, flipped, cuts):
+    model, identity, right = checkpoint
+    place, mask = flipped
+    turned = bytearray(right)
+    turned[place % len(right)] ^= mask
+    for content in (bytes(turned), damaged(right, cuts)):
+        (tmp_path / "model.npz").write_bytes(content)
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            history, best_weights = utilities._restore_checkpoint(tmp_path / "model.npz", identity, model)
+        if history:
+            assert history == [{"val_f1": 0.5}]
+            for one, other in zip(best_weights, model.get_weights(), strict=True):
+                np.testing.assert_array_equal(one, other)
+        else:
+            assert re.fullmatch(r"model.npz is damaged and not used \(.+\)\n", said.getvalue())
 
 
 # --- Data -----------------------------------------------------------------------------------------
