@@ -153,10 +153,11 @@ def at_work(processes: list[psutil.Process]) -> str:
     return f"{name}, its kernel" if kernel else name
 
 
-def kill_until(kills: int, seed: int, profile: str, undisturbed: Path | None) -> dict[str, Any]:
-    """Runs of the pipeline, each killed several times, until there were so many kills.
+def kill_until(part: str, kills: int, seed: int, profile: str, undisturbed: Path | None) -> None:
+    """Runs of the pipeline, each killed several times, until there were so many kills; recorded after every run.
 
     Args:
+        part: under which name.
         undisturbed: what an undisturbed run has made; None runs one.
     """
     chosen, when, differing, runs = random.Random(seed), Counter(), [], 0
@@ -167,7 +168,7 @@ def kill_until(kills: int, seed: int, profile: str, undisturbed: Path | None) ->
             run.finish()
             undisturbed = run.output
         metrics = [json.loads(path.read_text(encoding="utf-8")) for path in undisturbed.glob("metrics/part*.json")]
-        longest = sum(part["duration_seconds"] for part in metrics)
+        longest = sum(one["duration_seconds"] for one in metrics) / 2
         while when.total() < kills:
             run = Run(copy_project(Path(folder) / str(runs)), profile)
             for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
@@ -180,14 +181,9 @@ def kill_until(kills: int, seed: int, profile: str, undisturbed: Path | None) ->
             differing += found
             print(f"{when.total()} kills, {runs} runs, {len(differing)} differences {found or ''}", flush=True)
             shutil.rmtree(run.place)
-    return {
-        "profile": profile,
-        "kills": when.total(),
-        "runs": runs,
-        "differences": differing,
-        "killed": dict(when.most_common()),
-        "seconds": time.perf_counter() - began,
-    }
+            result = {"profile": profile, "kills": when.total(), "runs": runs, "differences": differing}
+            took = time.perf_counter() - began
+            record(part, result | {"killed": dict(when.most_common()), "seconds": took})
 
 
 # --- Overhead -------------------------------------------------------------------------------------
@@ -388,17 +384,16 @@ def main() -> None:
     parser.add_argument("--profile", default="quick", help="of the machines (default: quick)")
     arguments = parser.parse_args()
     if arguments.part == "faults":
-        result = faults()
+        record("faults", faults())
     elif arguments.part == "kills":
-        result = kill_until(arguments.kills or 200, arguments.seed, "smoke", None)
+        kill_until("kills", arguments.kills or 200, arguments.seed, "smoke", None)
     elif arguments.part == "training":
-        result = kill_until(arguments.kills or 5, arguments.seed, "full", utilities.REPORTS_FOLDER)
+        kill_until("training", arguments.kills or 5, arguments.seed, "full", utilities.REPORTS_FOLDER)
     elif arguments.part == "overhead":
         utilities.start(seed=0)
-        result = overhead(arguments.rounds)
+        record("overhead", overhead(arguments.rounds))
     else:
-        result = machines(arguments.profile)
-    record(arguments.part, result)
+        record("machines", machines(arguments.profile))
 
 
 def record(part: str, result: dict[str, Any]) -> None:

@@ -37,6 +37,8 @@ TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
 """What pandas calls a styled table, at random."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
 """Where in memory an object was that has no better text than that."""
+CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]*?/ipykernel_\d+/\d+\.py")
+"""The temporary file that a cell is to Python: a warning names it, and with it where this machine has such files."""
 
 
 def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
@@ -93,6 +95,7 @@ def execute_notebook(
             `<notebook>.failed.ipynb`.
     """
     failed = target.with_suffix(".failed.ipynb")
+    kept = f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
     began = time.time()
     with utilities.replace_when_complete(target) as temporary:
         try:
@@ -111,16 +114,16 @@ def execute_notebook(
         except PapermillExecutionError as error:
             temporary.replace(failed)
             raise UserError(
-                f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n"
-                f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
+                f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n{kept}"
             ) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell how what was interrupted died
             raise
         except DeadKernelError as error:
+            temporary.replace(failed)
             raise UserError(
                 f"{source.stem}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
-                "or try a smaller batch size."
+                f"or try a smaller batch size.\n{kept}"
             ) from error
         executed = nbformat.read(temporary, as_version=4)
         nbformat.write(_tidy(executed, parameters, title, authors), temporary)
@@ -131,8 +134,8 @@ def execute_notebook(
 def _tidy(
     executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, keep of papermill's notes only what names no machine, put numbers in the place
-    of random names, and add what the PDF's title block tells."""
+    """Join the pieces of each output stream, take out what names this machine, put numbers in the place of random names, and
+    add what the PDF's title block tells."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
@@ -146,11 +149,27 @@ def _tidy(
             cell.id = "injected-parameters"
         for place, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
+            for fields in (output, data):
+                fields.update({name: _without_places(value) for name, value in fields.items() if name != "data"})
             if "text/html" in data:
                 data["text/html"] = TABLE_NAME.sub(f"T_{number}_{place}", data["text/html"])
             if "text/plain" in data:
                 data["text/plain"] = ADDRESS.sub("", data["text/plain"])
     return executed
+
+
+def _without_places(value: Any) -> Any:
+    """A text, or a list of them, that names files from the project's root or the user's home, never by their whole path."""
+    if isinstance(value, list):
+        return [_without_places(part) for part in value]
+    if not isinstance(value, str):
+        return value
+    value = CELL_FILE.sub("a cell", value)
+    home = os.path.expanduser("~")  # noqa: PTH111, Path's raises where a user has none
+    for folder, instead in ((str(utilities.ROOT), ""), (home, "~/")):
+        if len(folder) > 1:
+            value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?:/|(?![\w.-]))", instead, value)
+    return value
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import lossless
 import nbformat
@@ -222,7 +223,19 @@ def test_the_pieces_of_a_stream_are_joined(one_cell_notebook):
 
 
 @pytest.mark.fault("a kernel killed, as for lack of memory")
-def test_a_killed_kernel_is_explained_and_leaves_no_notebook(one_cell_notebook):
-    with pytest.raises(UserError, match="the kernel died, most likely because the machine ran out of memory"):
-        one_cell_notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    assert list((OUTPUT / "one_cell").iterdir()) == []
+def test_a_killed_kernel_is_explained_and_leaves_no_finished_notebook(one_cell_notebook):
+    with pytest.raises(UserError, match="the kernel died, most likely because the machine ran out of memory") as error:
+        one_cell_notebook("print('before')\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert "is kept for reading: reports/smoke/one_cell/part1_mnist.failed.ipynb" in str(error.value)
+    assert [path.name for path in (OUTPUT / "one_cell").iterdir()] == ["part1_mnist.failed.ipynb"]
+
+
+def test_an_executed_notebook_names_files_from_the_project_or_the_home(one_cell_notebook):
+    lines = ["import sys, warnings", "from pathlib import Path", "warnings.warn('careful')"]
+    lines += ["print(Path.cwd().parent / 'data', sys.path)", "Path.home() / 'secret', [sys.executable]"]
+    outputs = nbformat.read(one_cell_notebook("\n".join(lines)), as_version=4).cells[-1].outputs
+    told = json.dumps(outputs)
+    assert "a cell:3: UserWarning: careful" in told
+    assert "~/secret" in told
+    for place in (utilities.ROOT, Path.home(), "ipykernel_"):
+        assert f"{place}/" not in told
