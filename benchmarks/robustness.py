@@ -1,6 +1,8 @@
-"""What the promises of reproducibility hold against: `python -m benchmarks.robustness faults`, `kills`, `training`, `overhead` or `machines`.
+"""What the promises of reproducibility hold against: `python -m benchmarks.robustness PART`, the parts being:
 
 - `faults` runs the tests that inject faults, and counts what they injected. Ten minutes.
+- `setup` makes the environment and the data from nothing, killed (SIGKILL) at random moments until it has got to the end, and compares
+  what is there with an undisturbed one. A quarter of an hour.
 - `kills` runs the smoke profile from nothing to the submission once undisturbed, then again and again; each time all its processes
   are killed (SIGKILL) at random moments, until it has got to the end, and what it leaves is compared bit for bit with the
   undisturbed run. An hour or two.
@@ -15,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -26,6 +29,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -73,8 +77,8 @@ MARK = "COURSEWORK_KILLS"
 MOST_KILLS_OF_A_RUN = 12
 
 
-def copy_project(folder: Path) -> Path:
-    """A copy of the project with nothing made yet; data and environment are ours."""
+def copy_project(folder: Path, links: Iterable[str] = (".venv", "data")) -> Path:
+    """A copy of the project with nothing made yet; data and environment are ours, unless they are not among the links."""
     ignored = shutil.ignore_patterns(".git", ".venv*", "data", "packages", "runs", "__pycache__", ".*_cache", "*.lock")
 
     def ignore(path: str, names: list[str]) -> set[str]:
@@ -82,16 +86,16 @@ def copy_project(folder: Path) -> Path:
         return {*ignored(path, names), *(made if Path(path) == utilities.ROOT / "reports" else ())}
 
     shutil.copytree(utilities.ROOT, folder, ignore=ignore)
-    for name in (".venv", "data"):
+    for name in links:
         (folder / name).symlink_to(utilities.ROOT / name)
     return folder
 
 
 class Run:
-    """`make report submit score` with a profile, in a copy of the project."""
+    """Make's targets with a profile, in a copy of the project."""
 
-    def __init__(self, place: Path, profile: str) -> None:
-        self.place, self.profile = place, profile
+    def __init__(self, place: Path, profile: str, targets: Iterable[str] = ("report", "submit", "score")) -> None:
+        self.place, self.profile, self.targets = place, profile, targets
         self.output = place / utilities.output_folder(profile).relative_to(utilities.ROOT)
 
     def start(self) -> subprocess.Popen:
@@ -99,7 +103,7 @@ class Run:
             name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
         }
         return subprocess.Popen(
-            ["make", f"PROFILE={self.profile}", "report", "submit", "score"],
+            ["make", f"PROFILE={self.profile}", *self.targets],
             cwd=self.place,
             env=environment | {MARK: str(os.getpid()), "PYTHONPATH": str(self.place)},
             stdout=subprocess.DEVNULL,
@@ -147,6 +151,8 @@ def at_work(processes: list[psutil.Process]) -> str:
         with contextlib.suppress(psutil.Error):
             command = process.cmdline()
             kernel |= "ipykernel_launcher" in command
+            if "pipeline/set_up.py" in command:
+                modules.append("set-up")
             if "-m" in command and (module := command[command.index("-m") + 1]).startswith("pipeline."):
                 modules.append(" ".join([module.removeprefix("pipeline."), *command[command.index("-m") + 2 :][:1]]))
     name = modules[0].replace("reports/smoke/", "") if modules else "make"
@@ -184,6 +190,34 @@ def kill_until(part: str, kills: int, seed: int, profile: str, undisturbed: Path
             result = {"profile": profile, "kills": when.total(), "runs": runs, "differences": differing}
             took = time.perf_counter() - began
             record(part, result | {"killed": dict(when.most_common()), "seconds": took})
+
+
+def kill_set_up(kills: int, seed: int) -> dict[str, Any]:
+    """The making of environment and data, killed so many times, beside an undisturbed one."""
+    chosen, when = random.Random(seed), Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        undisturbed, killed = (
+            Run(copy_project(Path(folder) / name, links=()), "smoke", ["data"]) for name in ("undisturbed", "killed")
+        )
+        began = time.perf_counter()
+        undisturbed.finish()
+        took = time.perf_counter() - began
+        while when.total() < kills and (what := killed.kill_after(chosen.uniform(0, took))) is not None:
+            when[what] += 1
+        killed.finish()
+        found = {run: made_by_set_up(run.place) for run in (undisturbed, killed)}
+    different = [name for name in found[undisturbed] if found[undisturbed][name] != found[killed].get(name)]
+    return {"kills": when.total(), "killed": dict(when.most_common()), "seconds": took, "differences": different}
+
+
+def made_by_set_up(place: Path) -> dict[str, str]:
+    """The packages of an environment, and the hashes of the data files."""
+    command = [place / ".venv" / "bin" / "python", "-m", "pip", "list", "--format", "freeze"]
+    packages = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    files = sorted(path for path in (place / "data").rglob("*") if path.is_file() and path.suffix != ".lock")
+    return {"packages": packages} | {
+        str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files
+    }
 
 
 # --- Overhead -------------------------------------------------------------------------------------
@@ -275,6 +309,7 @@ def page(results: dict[str, Any]) -> str:
     parts = ["# What the promises hold against", "Written by `python -m benchmarks.robustness`, do not edit."]
     for part, describe in (
         ("faults", describe_faults),
+        ("setup", describe_set_up),
         ("kills", describe_kills),
         ("training", describe_kills),
         ("overhead", describe_overhead),
@@ -303,6 +338,16 @@ def describe_faults(faults: dict[str, Any]) -> list[str]:
         markdown_table(["fault", "injected", "survived", "lost"], rows),
     ]
     return [*parts, *(f"Not tried: {reason}" for reason in faults["skipped"])]
+
+
+def describe_set_up(kills: dict[str, Any]) -> list[str]:
+    return [
+        "## Kills of the set-up",
+        f"{kills['kills']} times all processes of `make data` were killed at once (SIGKILL) while they made environment and data from "
+        f"nothing, beside an undisturbed one that took {kills['seconds']:.0f} s. Packages and the content of all data files in the end: "
+        f"**{', '.join(kills['differences']) or 'the same'}**. What was at work when it was killed:",
+        markdown_table(["at work", "kills"], [[what, str(count)] for what, count in kills["killed"].items()]),
+    ]
 
 
 def describe_kills(kills: dict[str, Any]) -> list[str]:
@@ -377,14 +422,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description="Measure what the promises of reproducibility hold against, and what they cost."
     )
-    parser.add_argument("part", choices=("faults", "kills", "training", "overhead", "machines"))
-    parser.add_argument("--kills", type=int, help="how many (default: 200, of the training 5)")
+    parser.add_argument("part", choices=("faults", "setup", "kills", "training", "overhead", "machines"))
+    parser.add_argument("--kills", type=int, help="how many (default: 200, of the training 5, of the set-up 10)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills (default: 0)")
     parser.add_argument("--rounds", type=int, default=9, help="of the overhead (default: 9)")
     parser.add_argument("--profile", default="quick", help="of the machines (default: quick)")
     arguments = parser.parse_args()
     if arguments.part == "faults":
         record("faults", faults())
+    elif arguments.part == "setup":
+        record("setup", kill_set_up(arguments.kills or 10, arguments.seed))
     elif arguments.part == "kills":
         kill_until("kills", arguments.kills or 200, arguments.seed, "smoke", None)
     elif arguments.part == "training":
