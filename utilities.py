@@ -6,6 +6,7 @@ which is loaded by the first function that needs it.
 
 from __future__ import annotations
 
+import ast
 import csv
 import dataclasses
 import functools
@@ -60,6 +61,8 @@ FASHION_CLASSES = (
     "Ankle boot",
 )
 DIGITS = tuple("0123456789")
+CODE_SHA256 = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""Of this file as it was when it was imported."""
 
 
 class DataError(Exception):
@@ -512,7 +515,12 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
         _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
     content = _read_h5(path, COURSE_SHAPES)
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
-        warnings.warn(f"{path} was made here but is damaged: it is made again", stacklevel=3)
+        aside = path.with_suffix(".damaged.h5")
+        path.replace(aside)
+        warnings.warn(
+            f"{path} is not what was made here: it is now {aside.name}, and is made again from the public data",
+            stacklevel=3,
+        )
         _make_course_files(data_folder, (COURSE_FILE,), verbose, replace=True)
         content = _read_h5(path, COURSE_SHAPES)
     return content
@@ -576,11 +584,14 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
             if path.exists() and not replace:
                 continue
             arrays = contents[path.name]
-            with replace_when_complete(path) as temporary, h5py.File(temporary, "w") as file:
+            stream = io.BytesIO()  # the HDF5 library crashes if the disk is full
+            with h5py.File(stream, "w") as file:
                 for name, array in arrays.items():
                     chunks = (min(len(array), 500), *array.shape[1:])
                     file.create_dataset(name, data=array, chunks=chunks, compression="gzip", fletcher32=True)
                 file.attrs["sha256"] = content_hash(arrays)
+            with replace_when_complete(path) as temporary:
+                temporary.write_bytes(stream.getbuffer())
             if verbose:
                 print(f"{_relative(path)}: made from the public data", flush=True)
 
@@ -1134,8 +1145,23 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
         "data": hash_of_arrays(data),
         "settings": hash_of(settings),
         "versions": hash_of([keras.__version__, tf.__version__, np.__version__]),
-        "utilities.py": hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+        "utilities.py": CODE_SHA256,
+        "functions and classes of the notebook": hash_of(_notebook_definitions()),
     }
+
+
+def _notebook_definitions() -> dict[str, str]:
+    """The functions and classes that the cells run so far define: a network may consist of them, and names them only."""
+    definitions = {}
+    for cell in getattr(sys.modules["__main__"], "In", ()):
+        try:
+            statements = ast.parse(cell).body
+        except SyntaxError:
+            continue
+        for statement in statements:
+            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+                definitions[statement.name] = ast.unparse(statement)
+    return definitions
 
 
 def _write_checkpoint(
@@ -1150,12 +1176,22 @@ def _write_checkpoint(
         for number, variable in enumerate([*model.variables, *model.optimizer.variables])
     }
     best = {f"best_{number:04d}": array for number, array in enumerate(best_weights)}
-    about = json.dumps({"identity": identity, "history": history})
+    content = _checkpoint_hash(history, state.values(), best.values())
+    about = json.dumps({"identity": identity, "history": history, "content": content})
     with replace_when_complete(path) as temporary:
         with temporary.open("wb") as file:
             np.savez(file, about=about, **state, **best)
         if path.exists():
             path.replace(_checkpoint_before(path))
+
+
+def _checkpoint_hash(
+    history: list[dict[str, float]], state: Iterable[np.ndarray], best_weights: Iterable[np.ndarray]
+) -> str:
+    """Of all that a checkpoint holds: the zip file's own sums are not looked at where an array's header says that it is shorter."""
+    parts = [("state", state), ("best", best_weights)]
+    arrays = {f"{name}_{number:04d}": array for name, part in parts for number, array in enumerate(part)}
+    return content_hash(arrays | {"history": np.frombuffer(json.dumps(history).encode(), np.uint8)})
 
 
 def _checkpoint_before(path: Path) -> Path:
@@ -1171,23 +1207,22 @@ def _restore_checkpoint(
     Returns:
         The history until then and the best weights; both are empty if there is no checkpoint of this training.
     """
-    variables = [*model.variables, *model.optimizer.variables]
     for candidate in (path, _checkpoint_before(path)):
         if not candidate.exists():
             continue
         try:
             about, state, best_weights = _read_checkpoint(candidate)
             saved, history = about["identity"], about["history"]
+            if about["content"] != _checkpoint_hash(history, state, best_weights):
+                raise ValueError("it holds other values than were written")
             others = [name for name in identity if saved.get(name) != identity[name]]
-            if not others and (len(state), len(best_weights)) != (len(variables), len(model.weights)):
-                raise ValueError("arrays are missing")
         except Exception as error:  # there is one of many kinds for each way in which such a file can be damaged
             print(f"{_relative(candidate)} is damaged and not used ({error!r})")
             continue
         if others:
             print(f"{_relative(candidate)} is of a training with other {' and '.join(others)}: training starts anew")
             break
-        for variable, value in zip(variables, state, strict=True):
+        for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
             variable.assign(value)
         print(f"going on after epoch {len(history)}, from {_relative(candidate)}")
         return history, best_weights
@@ -1544,7 +1579,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
         claims as the grid has them: `name`, `claim`, `expect`, `variants`.
 
     Raises:
-        DataError: the tables are not there, or lack a variant of the grid.
+        DataError: the tables are not there, are damaged, or lack a variant of the grid.
     """
     import yaml
 
@@ -1553,18 +1588,25 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
     for path in (grid, *paths):
         if not path.exists():
             raise DataError(f"{_relative(path)} is not there: `make experiments` writes the tables of experiments.yaml")
-    runs, epochs = map(read_table, paths)
-    claims = yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
-    for claim in claims:
-        for variant in claim["variants"]:
-            if not ((runs["claim"] == claim["name"]) & (runs["variant"] == variant)).any():
-                raise DataError(
-                    f"{_relative(paths[0])} has no run of {claim['name']}: {variant}, which is new in {_relative(grid)}: "
-                    "`make experiments` writes it anew"
-                )
-    runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, "validation_f1", "training_f1"])))
-    runs["f1"], runs["overfitting"] = runs["validation_f1"], runs["training_f1"] - runs["validation_f1"]
-    epochs = epochs.merge(runs[["identity", "claim", "variant", "budget", "seed"]], on="identity")
+    try:
+        runs, epochs = map(read_table, paths)
+        claims = yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
+        for claim in claims:
+            for variant in claim["variants"]:
+                if not ((runs["claim"] == claim["name"]) & (runs["variant"] == variant)).any():
+                    raise DataError(
+                        f"{_relative(paths[0])} has no run of {claim['name']}: {variant}, which is new in {_relative(grid)}: "
+                        "`make experiments` writes it anew"
+                    )
+        runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, "validation_f1", "training_f1"])))
+        runs["f1"], runs["overfitting"] = runs["validation_f1"], runs["training_f1"] - runs["validation_f1"]
+        epochs = epochs.merge(runs[["identity", "claim", "variant", "budget", "seed"]], on="identity")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise DataError(
+            f"{_relative(grid)}, or one of its tables {', '.join(map(_relative, paths))}, is damaged ({reason}): put back what git has, "
+            "or delete the tables, and `make experiments` writes them anew"
+        ) from error
     return runs, epochs, claims
 
 
@@ -2342,10 +2384,10 @@ def read_submission(path: Path | str, images: int) -> np.ndarray:
     """
     name = Path(path).name
     try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise SubmissionError(f"{name} is no text: {error}") from error
-    if not lines:
+    if lines == [""]:
         raise SubmissionError(f"{name} is empty")
     if lines[0] != "ID,Prediction":
         raise SubmissionError(f"{name}: the header is {lines[0]!r}, expected 'ID,Prediction'")
@@ -2357,6 +2399,9 @@ def read_submission(path: Path | str, images: int) -> np.ndarray:
         check_submission(table, images)
     except SubmissionError as error:
         raise SubmissionError(f"{name}: {error}") from None
+    for number, (line, row) in enumerate(zip(lines[1:], table.itertuples(index=False), strict=True), start=2):
+        if line != f"{row.ID},{row.Prediction}":
+            raise SubmissionError(f"{name}, line {number} is {line!r}: expected {f'{row.ID},{row.Prediction}'!r}")
     return table["Prediction"].to_numpy(np.int64)
 
 

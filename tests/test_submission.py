@@ -61,6 +61,10 @@ def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_pat
         ("ID,Prediction\n0,1\n1,shirt\n", "no integers"),
         ("ID,Prediction\n0,1\n1,99\n", "Prediction is 99 in row 1"),
         ('ID,Prediction\n0,"1\n1,2\n', "no integers"),
+        ("ID,Prediction\n0,+1\n1,2\n", r"line 2 is '0,\+1': expected '0,1'"),
+        ("ID,Prediction\n0,1\n1, 2\n", "line 3 is '1, 2': expected '1,2'"),
+        ("ID,Prediction\n0,1\n01,2\n", "line 3 is '01,2': expected '1,2'"),
+        ("ID,Prediction\n0,1\u20281,2\n", "line 2"),
     ],
 )
 def test_a_wrong_file_is_refused(tmp_path, text, words):

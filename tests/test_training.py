@@ -1,4 +1,6 @@
+import json
 import re
+import sys
 
 import keras
 import numpy as np
@@ -249,6 +251,20 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
     assert len([line for line in log if line.startswith("epoch")]) == 2
 
 
+@pytest.mark.fault("a checkpoint of another training")
+def test_a_checkpoint_of_other_functions_of_the_notebook_is_not_used(data, tmp_path, capsys, monkeypatch):
+    """A layer only names its activation; what that does stands in a cell."""
+    cells = ["# a remark\ndef steep(x):\n    return 2 * x", "%magic"]
+    monkeypatch.setattr(sys.modules["__main__"], "In", cells, raising=False)
+    train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
+    cells[0] = "def steep(x):  # another remark\n    return 2 * x"
+    train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
+    assert "training starts anew" not in capsys.readouterr().out
+    cells.append("def steep(x):\n    return 3 * x")
+    train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
+    assert "other functions and classes of the notebook: training starts anew" in capsys.readouterr().out
+
+
 @pytest.mark.fault("a damaged checkpoint")
 @pytest.mark.parametrize("damage", ["truncated", "empty", "a flipped byte", "something else"])
 def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(data, tmp_path, capsys, damage):
@@ -265,6 +281,27 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_used(data, tmp_path
     assert second_line == "going on after epoch 1, from model.before.npz"
     for one, other in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.fault("a damaged checkpoint")
+def test_an_array_whose_header_says_something_else_is_not_used(data, tmp_path, capsys):
+    """Of a large member, zipfile then reads less than there is, and never gets to compare its sum."""
+    path = tmp_path / "model.npz"
+    train_with_checkpoint(data, path, epochs=1)
+    history = json.loads(str(np.load(path)["about"]))["history"]
+    large = [np.ones((400, 100), np.float32)]
+    about = {"identity": {}, "history": history, "content": utilities._checkpoint_hash(history, large, [])}
+    np.savez(path, about=json.dumps(about), state_0000=large[0])
+    path.write_bytes(
+        path.read_bytes().replace(
+            b"'<f4', 'fortran_order': False, 'shape': (400", b"'<f2', 'fortran_order': False, 'shape': (400"
+        )
+    )
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
+    model.compile("sgd", "mse")
+    capsys.readouterr()
+    assert utilities._restore_checkpoint(path, {}, model) == ([], None)
+    assert "model.npz is damaged and not used" in capsys.readouterr().out
 
 
 @pytest.mark.fault("a damaged checkpoint")
