@@ -64,9 +64,13 @@ def read_h5(data: bytes, folder: Path) -> None:
 def read_notebook(data: bytes, folder: Path) -> None:
     from pipeline.handin_pdf import document, errors, notebook
 
-    with contextlib.suppress(errors.ExportError, UnicodeDecodeError):
+    try:
         content = notebook.read_notebook(data.decode("utf-8-sig"))
         document.Document(content, "file.ipynb", folder, document.Settings(), {})
+    except errors.UnforeseenError:
+        raise
+    except (errors.ExportError, UnicodeDecodeError):
+        pass
 
 
 # --- Where it begins ------------------------------------------------------------------------------

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
+import signal
+import sys
 from pathlib import Path
 
 from pipeline.errors import UserError, run_command
 from pipeline.handin_pdf.document import Settings, typeset_file
 from pipeline.handin_pdf.errors import ExportError
+
+PROCESSOR_SECONDS, MEMORY = 300, 4 << 30
+"""What an export may take: a hundred times as much as that of a hand-in."""
 
 
 def make_pdf(notebook: Path, pdf: Path, settings: Settings | None = None) -> list[str]:
@@ -27,12 +34,42 @@ def make_pdf(notebook: Path, pdf: Path, settings: Settings | None = None) -> lis
         raise UserError(f"{notebook} can't be read: {error.strerror}") from error
     # As `utilities.replace_when_complete` does it; importing NumPy and pandas with it would double the time of an export.
     temporary = pdf.with_name(f".{pdf.name}.new")
+    temporary.unlink(missing_ok=True)
     try:
-        temporary.write_bytes(content)
+        with temporary.open("xb") as file:  # never through a link that somebody has put there
+            file.write(content)
         temporary.replace(pdf)
     finally:
         temporary.unlink(missing_ok=True)
     return warnings
+
+
+def in_process_with_limits(notebook: Path) -> None:
+    """Go on in a child, which has so much time and memory and no more, and end as it does: whatever a notebook holds, it can't keep a
+    grader's machine busy for ever, fill its memory, or take this command with it if a library crashes.
+
+    Raises:
+        UserError: the child went beyond its limits, or a library crashed.
+    """
+    if not hasattr(os, "fork"):
+        return
+    child = os.fork()
+    if child == 0:
+        import resource
+
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # the parent tells of it
+        for limit, most in ((resource.RLIMIT_CPU, PROCESSOR_SECONDS), (resource.RLIMIT_AS, MEMORY)):
+            with contextlib.suppress(ValueError, OSError):  # not every system has them
+                resource.setrlimit(limit, (most, most))
+        return
+    _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status):
+        sys.exit(os.WEXITSTATUS(status))
+    if os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+        raise UserError(
+            f"{notebook} can't be typeset within {PROCESSOR_SECONDS} seconds of a core and {MEMORY >> 30} GiB"
+        )
+    raise UserError(f"{notebook} can't be typeset: it needs more than {MEMORY >> 30} GiB, or made a library crash")
 
 
 def main() -> None:
@@ -51,6 +88,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.max_output_lines < 0:
         parser.error(f"--max-output-lines is {arguments.max_output_lines}, expected 0 or more")
+    in_process_with_limits(arguments.notebook)
     settings = Settings(
         attach_notebook=not arguments.no_attachment,
         max_output_lines=arguments.max_output_lines,

@@ -231,6 +231,38 @@ FIXTURES = {
         ["before", "\\undefinedmacro{x}", "x_", "after"],
         warnings=["cell 1: the formula \\undefinedmacro{x} can't be set", "the formula x_ can't be set"],
     ),
+    "code for Typst in formulas": Fixture(
+        [markdown(r"a $$x\phantom{\text{#panic(1)}}$$ b $\hphantom {\text{]#panic(2)#[}}y$ c $\boxed{\text{#panic(3)}}$ d $\phantom#$")],
+        ["a", "b", "c", "#panic(3)", "d", "\\phantom#"],
+        warnings=["the formula \\phantom# can't be set"],
+    ),
+    "a session of a terminal": Fixture(
+        [markdown("```console\n$ ls\nlast line\n```\n\n```console\n$ make report\n```")], ["$ ls", "last line", "$ make report"]
+    ),
+    "lists in lists": Fixture(
+        [markdown("\n".join(f"{'  ' * level}- item{level}" for level in range(60)))], [f"item{level}" for level in range(60)]
+    ),
+    "colours that no screen has": Fixture(
+        [
+            code(
+                "1",
+                result(text_html=f"<p style='color: rgb(1e400%,0%,0%)'>a</p><p style='color: rgb({'9' * 400},0,0)'>b</p>"
+                "<table><tr><td style='background-color: hsl(1e400,1%,1%)'>c</td></tr></table>"),
+                stream(f"\x1b[38;2;{'9' * 400};0;0md\x1b[0m"),
+            )
+        ],
+        ["a", "b", "c", "d"],
+    ),
+    "signs of ours as entities": Fixture([code("1", result(text_html="<p>a<code>&#xfdd0;99&#xfdd1;</code>b</p>"))], ["a", "b"]),
+    "empty elements in each other": Fixture([markdown(f"a\n\n{'<div>' * 22}{'</div>' * 22}\n\nb")], ["a", "b"]),
+    "a width that is none": Fixture(
+        [code("1", result({"image/png": {"width": 10**400}}, image_png=PNG, text_plain="x"))], ["Figure 1"], warnings=["has no description"]
+    ),
+    "a picture in PostScript": Fixture(
+        [code("1", result(image_png=base64.b64encode(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n").decode(), text_plain="x"))],
+        ["x"],
+        warnings=["is in no known picture format"],
+    ),
     "a formula wider than the page": Fixture([markdown("$$" + " + ".join(f"x_{{{n}}}" for n in range(60)) + "$$")], ["𝑥59"]),
     "formulas that can't be broken": Fixture(
         [
@@ -645,6 +677,12 @@ FAULTS = {
     "a missing picture": ([markdown("# T"), markdown("![x](no/such.png)")], r"cell 2: the picture 'no/such\.png' can't be read"),
     "a missing attachment": ([markdown("![x](attachment:a.png)")], "cell 1: the attachment 'a.png' is missing"),
     "a picture that is none": ([markdown("![x](data:image/png;base64,AAAA)")], "cell 1: the picture in a data address is in no known"),
+    "a heading nested too deeply": ([markdown(f"# <span style='color: {'(' * 3000}'>x</span>")], "cell 1: it is nested too deeply"),
+    "a table of too many columns": ([code("1", result(text_html=f"<table><tr>{'<td>x</td>' * 3000}</tr></table>"))], "cell 1: a table has more than"),
+    "a table of too many places": (
+        [code("1", result(text_html=f"<table><tr>{'<td rowspan=0 colspan=1000>x</td>' * 2}</tr>{'<tr></tr>' * 3000}</table>"))],
+        "cell 1: a table has more than",
+    ),
     "a picture not in base 64": ([markdown("![x](attachment:a.png)", a_png={"image/png": "A"})], "cell 1: a picture"),
 }  # fmt: skip
 
@@ -659,6 +697,42 @@ def test_a_fault_names_the_file_and_the_cell(name, tmp_path):
         make_pdf(path, pdf)
     assert pdf.read_bytes() == b"the last good one"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bad.ipynb", "bad.pdf"]
+
+
+def test_a_fault_of_the_exporter_is_told_in_a_sentence(tmp_path, monkeypatch):
+    nbformat.write(new_notebook(cells=[markdown("# T"), code("1", stream("x"))]), tmp_path / "n.ipynb")
+    monkeypatch.setattr("pipeline.handin_pdf.document.typst_output", lambda *_: 1 / 0)
+    with pytest.raises(
+        UserError, match=r"^n\.ipynb, cell 2 can't be typeset, which is the exporter's fault \(ZeroDivisionError: .*\)$"
+    ):
+        make_pdf(tmp_path / "n.ipynb", tmp_path / "n.pdf")
+
+
+@pytest.mark.fault("a notebook that takes for ever, or all memory")
+@pytest.mark.parametrize(("limit", "value"), [("PROCESSOR_SECONDS", "1"), ("MEMORY", "150 << 20")])
+def test_an_export_beyond_its_limits_is_ended_with_a_sentence(tmp_path, limit, value):
+    """A lexer needs twice as long for each more of these signs; and there is no room for a document of this length."""
+    cells = (
+        [markdown('```fish\n"' + "\\" * 60 + "\n```")] if limit == "PROCESSOR_SECONDS" else [markdown("word " * 10**6)]
+    )
+    nbformat.write(new_notebook(cells=cells), tmp_path / "n.ipynb")
+    (tmp_path / "n.pdf").write_bytes(b"the last good one")
+    script = f"import pipeline.make_pdf as m; m.{limit} = {value}; m.run_command(m.main)"
+    command = [sys.executable, "-c", script, str(tmp_path / "n.ipynb")]
+    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert re.search(r"error: .*n.ipynb.* can't be typeset", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "n.pdf").read_bytes() == b"the last good one"
+
+
+def test_a_pdf_is_never_written_through_a_link(tmp_path):
+    nbformat.write(new_notebook(cells=[markdown("# T")]), tmp_path / "n.ipynb")
+    (tmp_path / "precious").write_text("mine")
+    (tmp_path / ".n.pdf.new").symlink_to(tmp_path / "precious")
+    make_pdf(tmp_path / "n.ipynb", tmp_path / "n.pdf")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert not (tmp_path / "n.pdf").is_symlink()
 
 
 def test_a_missing_picture_can_be_described_instead():

@@ -28,7 +28,7 @@ from pipeline import parameters, read_hdf5
 from pipeline.errors import UserError
 from pipeline.grid import EXPERIMENT, read_grid
 from pipeline.handin_pdf.document import typeset_file
-from pipeline.handin_pdf.errors import ExportError
+from pipeline.handin_pdf.errors import ExportError, UnforeseenError
 from pipeline.parameters import check_parameters, read_profile
 
 CASES = int(os.environ.get("FUZZ_CASES", "40"))
@@ -326,6 +326,7 @@ def typeset_or_refuse(path, content):
     try:
         pdf, warnings = typeset_file(path)
     except ExportError as error:
+        assert not isinstance(error, UnforeseenError)
         assert str(error).startswith(path.name)
         assert is_sentence(error)
         assert str(path.parent) not in str(error)

@@ -26,7 +26,7 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 from selectolax.lexbor import LexborNode, SelectolaxError
 
-from pipeline.handin_pdf.errors import ExportError
+from pipeline.handin_pdf.errors import ExportError, UnforeseenError
 from pipeline.handin_pdf.html_tree import css_rules, not_blank, parse_html, visible_text
 from pipeline.handin_pdf.markdown import markdown_to_html
 from pipeline.handin_pdf.markup import MarkupWriter
@@ -54,7 +54,9 @@ _OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap): *(.+?) *$", re.MULTILINE
 _DRAWN_TITLE = re.compile(r"""(?:title|suptitle|set_title)\(\s*[rfb]?(["'])(.+?)\1""")
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
-_SEARCHED = re.compile(r", searched at [^)]*")  # the folder the PDF is made in, which is nobody's business
+_SEARCHED = re.compile(
+    r" ?\(searched at [^)]*\)|, searched at [^)]*"
+)  # the folder the PDF is made in, which is nobody's business
 _UNDISPLAYED = re.compile(r"(?:the text `|the codepoint `?)\"(.+?)\"", re.DOTALL)
 _ALONE = re.compile(r"\$\s*\\displaystyle\b([^$]+)\$", re.DOTALL)
 FIRST_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
@@ -119,11 +121,17 @@ def typeset(
     """
     refused: dict[str, str] = {}
     while True:
-        document = Document(notebook, file, folder, settings, refused)
         try:
+            document = Document(notebook, file, folder, settings, refused)
             return document.typeset(source, template or _own_template()), document.warnings
         except PictureRefusedError as error:  # another form of the output, or an error that names the cell
             refused[error.file] = error.reason
+        except (ExportError, OSError):
+            raise
+        except RecursionError as error:
+            raise ExportError(f"{file} is nested too deeply") from error
+        except Exception as error:
+            raise UnforeseenError(file, error) from error
 
 
 def _own_template() -> jinja2.Template:
@@ -185,7 +193,11 @@ class Document:
         except ExportError as error:
             raise ExportError(f"{self.file}, cell {number + 1}: {error}") from error
         except RecursionError as error:
-            raise ExportError(f"{self.file}, cell {number + 1}: its HTML is nested too deeply") from error
+            raise ExportError(f"{self.file}, cell {number + 1}: it is nested too deeply") from error
+        except PictureRefusedError:
+            raise
+        except Exception as error:
+            raise UnforeseenError(f"{self.file}, cell {number + 1}", error) from error
 
     def _markdown_bodies(self) -> Iterator[tuple[int, LexborNode]]:
         for number, cell in enumerate(self.notebook["cells"]):
@@ -203,7 +215,8 @@ class Document:
             empty_before = not any(cell["source"].strip() for cell in self.notebook["cells"][:first])
             begins = next(not_blank(bodies[first].iter(include_text=True)))
             if empty_before and begins.mem_id == heading.mem_id and heading.css_first("img,a,br") is None:
-                markup = self.writer.line(heading)
+                with self._in_cell(first):
+                    markup = self.writer.line(heading)
                 heading.remove()
                 return markup
         self.title = self.notebook["title"] or self.title or self.file.removesuffix(".ipynb")
@@ -357,7 +370,7 @@ class Document:
         given_width = size.get("width") if isinstance(size, dict) else None
         width = (
             given_width * POINTS_PER_PIXEL
-            if isinstance(given_width, (int, float)) and given_width > 0
+            if isinstance(given_width, (int, float)) and 0 < given_width < 100_000
             else picture.width
         )
         width_option = f"{width:.5g}pt" if width else "auto"
@@ -566,9 +579,9 @@ def _date(notebook: dict[str, Any]) -> datetime.datetime:
             raise ExportError(f"SOURCE_DATE_EPOCH is {epoch!r}, expected seconds since 1970") from error
     try:
         started = datetime.datetime.fromisoformat(notebook["started"])
-    except ValueError:
+        return started.astimezone(datetime.UTC) if started.tzinfo else started.replace(tzinfo=datetime.UTC)
+    except (ValueError, OverflowError):
         return FIRST_DATE
-    return started.astimezone(datetime.UTC) if started.tzinfo else started.replace(tzinfo=datetime.UTC)
 
 
 def _font_folders() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -91,18 +92,28 @@ def css_rules(sheet: str) -> Iterator[tuple[str, Mapping[str, str]]]:
             yield tinycss2.serialize(rule.prelude).strip(), _css_declarations(tinycss2.serialize(rule.content))
 
 
+def _parsed_colour(value: str) -> tuple[float, ...] | None:
+    """Red, green, blue and opacity, each from 0 to 1; None for no colour, or one that no screen has."""
+    try:
+        colour = tinycss2.color3.parse_color(value) if value else None
+        if colour is None or isinstance(colour, str):
+            return None
+        parts = [float(part) for part in (colour.red, colour.green, colour.blue, colour.alpha)]
+    except (ValueError, OverflowError, RecursionError):
+        return None
+    return tuple(min(max(part, 0.0), 1.0) for part in parts) if all(map(math.isfinite, parts)) else None
+
+
 def css_colour(value: str) -> str:
     """A CSS colour as Typst's, dark enough to be read on white; nothing for none."""
-    colour = tinycss2.color3.parse_color(value) if value else None
-    if colour is None or isinstance(colour, str):
-        return ""
-    return f'rgb("{readable_colour(colour.red, colour.green, colour.blue)}")'
+    colour = _parsed_colour(value)
+    return f'rgb("{readable_colour(*colour[:3])}")' if colour else ""
 
 
 def css_colour_light(value: str) -> str:
     """A background as Typst's colour, lightened enough for dark text on it."""
-    colour = tinycss2.color3.parse_color(value) if value else None
-    if colour is None or isinstance(colour, str) or colour.alpha == 0:
+    colour = _parsed_colour(value)
+    if colour is None or colour[3] == 0:
         return ""
-    parts = [1 - (1 - part) * min(colour.alpha, 0.45) for part in (colour.red, colour.green, colour.blue)]
+    parts = [1 - (1 - part) * min(colour[3], 0.45) for part in colour[:3]]
     return 'rgb("' + "".join(f"{round(255 * part):02x}" for part in parts) + '")'

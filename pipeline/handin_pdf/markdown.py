@@ -11,7 +11,7 @@ from mdit_py_plugins.tasklists import tasklists_plugin
 
 @lru_cache(maxsize=1)
 def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": True, "linkify": True, "maxNesting": 100})
+    parser = MarkdownIt("commonmark", {"html": True, "linkify": True, "maxNesting": 10_000})
     parser.enable(["table", "strikethrough", "linkify"])
     parser.validateLink = lambda address: not address.lower().startswith(("javascript:", "vbscript:"))
     return parser.use(footnote_plugin).use(tasklists_plugin)

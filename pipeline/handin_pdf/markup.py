@@ -130,7 +130,8 @@ class MarkupWriter:
         self._depth, self._contained = self._depth + 1, self._contained + contains
         try:
             if self._depth > DEEPEST:
-                return f"{self._flat(node)};parbreak()"
+                flat = self._flat(node)
+                return f"{flat};parbreak()" if flat else ""
             written = self._anchor(node) + self._block_by_tag(tag, node)
         finally:
             self._depth, self._contained = self._depth - 1, self._contained - contains

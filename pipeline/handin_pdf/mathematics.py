@@ -11,7 +11,7 @@ from importlib.resources import files
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Around the number of a formula in a text from which mathematics was taken out: no characters, so in no text."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
-_SEPARATOR = "%%formula%%"
+_SEPARATOR = f"{OPEN}formula{CLOSE}"
 _FOUND = re.compile(
     r"""
       (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # a fenced block of code
@@ -43,6 +43,7 @@ _DIALECT = tuple(
     for pattern, replacement in (
         # What says nothing about the shape of a formula, or what only a browser can do.
         (rf"\\(?:label|require|cssId|class|vphantom)\s*{_BODY}", ""),
+        (rf"\\h?phantom\s*{_BODY}", r"\\quad "),  # pandoc would make markup of it, in which Typst's code counts
         (r"\\(?:nonumber|notag|nolimits|displaylimits|mathstrut|strut|newline)(?![A-Za-z])", ""),
         (r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])", ""),
         (r"\\color\s*\{[^{}]*\}", ""),
@@ -62,7 +63,6 @@ _DIALECT = tuple(
         (rf"\\mathop\s*\{{?\{{\\math\w+\s*{_BODY}\}}\}}?", r"\\operatorname{\1}"),
         (r"\\(?:bm|pmb)(?![A-Za-z])", r"\\boldsymbol"),
         (r"\\(?:mathds|mathbbm)(?![A-Za-z])", r"\\mathbb"),
-        (r"\\hphantom(?![A-Za-z])", r"\\phantom"),
         (r"\\cfrac(?![A-Za-z])", r"\\frac"),
         (r"\\thinspace(?![A-Za-z])", r"\\,"),
         (r"\\(?:thickspace|space)(?![A-Za-z])", r"\\;"),
@@ -85,6 +85,8 @@ _DIALECT = tuple(
     )
 )
 _CASES = re.compile(r"(\\begin\{cases\})(.*?)(\\end\{cases\})", re.DOTALL)
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
+_HARMLESS = re.compile(r"#h\(-?[\d.]+(?:em|pt|cm|mm|in)\)|#box\(stroke: black, inset: 3pt, \[\$")
 _RENAMED = (
     (re.compile(r"\b(times|dot|minus|dash|plus)\.circle\b"), r"\1.o"),
     (re.compile(r"\bsect\b"), "inter"),
@@ -133,6 +135,8 @@ class Formulas:
         """The text with the TeX of each formula in the place of its placeholder, for code."""
 
         def source(match: re.Match) -> str:
+            if int(match[1]) >= len(self.sources):  # HTML can write the signs around it as entities
+                return ""
             tex, display = self.sources[int(match[1])]
             dollars = "" if tex.startswith("\\begin") else "$$" if display else "$"
             return f"{dollars}{tex}{dollars}"
@@ -218,18 +222,21 @@ def _group_around(source: str, position: int) -> tuple[int, int]:
 
 
 def _pandoc(sources: list[str]) -> list[str | None]:
-    separator = _SEPARATOR
-    while any(separator in source for source in sources):
-        separator += "%"
     blocks = []
     for source in sources:
         blocks.append({"t": "Plain", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, source]}]})
-        blocks.append({"t": "RawBlock", "c": ["typst", separator]})
+        blocks.append({"t": "RawBlock", "c": ["typst", _SEPARATOR]})
     document = json.dumps({"pandoc-api-version": [1, 23], "meta": {}, "blocks": blocks})
     command = [_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
     done = subprocess.run(command, input=document, capture_output=True, check=True, encoding="utf-8")
-    found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(separator)[:-1]]
-    return [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
+    found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(_SEPARATOR)[:-1]]
+    formulas = [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
+    return [None if formula is None or _has_code(formula) else formula for formula in formulas]
+
+
+def _has_code(formula: str) -> bool:
+    """Whether Typst would execute something: a number sign outside of quotation marks, but for pandoc's own spaces and frames."""
+    return any(re.search(r"(?<!\\)(?:\\\\)*#", _HARMLESS.sub("", part)) for part in _QUOTED.split(formula))
 
 
 def _pandoc_path() -> str:

@@ -17,6 +17,8 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.handin_pdf.errors import ExportError
 
 TYPST_FORMATS = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp"}
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "ICO")
+"""What Pillow may read: for PostScript it would start another program."""
 ORIENTATION = 274
 """The EXIF tag of how a camera was held."""
 LARGEST_FILE = 100_000_000
@@ -56,7 +58,7 @@ class Pictures:
         if start.startswith((b"<?xml", b"<svg", b"<!DOCTYPE svg", b"<!--")) or b"<svg" in start:
             return Picture(self._keep(_checked_svg(content, name), "svg", name), None)
         try:
-            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content)) as image:
+            with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 image.load()
                 width, suffix = image.width * POINTS_PER_PIXEL, TYPST_FORMATS.get(image.format or "")
                 if suffix is None or image.mode == "CMYK" or (suffix == "png" and getattr(image, "n_frames", 1) > 1):

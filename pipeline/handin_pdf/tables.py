@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from selectolax.lexbor import LexborNode
 
+from pipeline.handin_pdf.errors import ExportError
 from pipeline.handin_pdf.html_tree import css_colour_light, declarations, visible_text
 from pipeline.handin_pdf.typst_text import typst_prose, without_escapes
 
@@ -24,6 +25,7 @@ SURE_TO_FIT, SURE_NOT_TO_FIT = 0.8, 1.6
 """Shares of the page's width by estimate. Between them Typst measures whether the columns fit as wide as they would be."""
 INSET = 8
 LONGEST_WORD = 28
+MOST_COLUMNS, MOST_PLACES = 2000, 1_000_000
 MOST_CELLS_MEASURED = 300
 """A table of more cells, or one with pictures, is not measured before it is set, which would take several times as long."""
 NUMBER = re.compile(r"[-+−(]?[\d,]*\.?\d+(e[-+]?\d+)?\)?( ?%)?|nan|inf|-inf|None|<NA>|NaN", re.IGNORECASE)
@@ -83,6 +85,8 @@ def read_table(table: LexborNode, writer: MarkupWriter) -> tuple[list[Cell], int
             wide = _span(item, "colspan", 1000)
             high = min(_span(item, "rowspan", 65534) or len(rows), len(rows) - number)
             wide = next((step for step in range(1, wide) if (number, column + step) in occupied), wide)
+            if column + wide > MOST_COLUMNS or len(occupied) + high * wide > MOST_PLACES:
+                raise ExportError(f"a table has more than {MOST_COLUMNS:,} columns or {MOST_PLACES:,} places")
             occupied |= {(number + down, column + right) for down in range(high) for right in range(wide)}
             style = declarations(item)
             side = item.attributes.get("align") or style.get("text-align") or ""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 from pygments.lexer import Lexer
-from pygments.token import Comment, Keyword, Name, Number, Operator, String
+from pygments.token import Comment, Keyword, Name, Number, Operator, String, Text
 from wcwidth import wcwidth
 
 TOKEN_LENGTH = 40
@@ -176,9 +176,10 @@ def typst_code(source: str, lexer: Lexer | None, columns: int) -> str:
     )
 
 
-def _tokens(source: str, lexer: Lexer) -> Iterator:
-    for _, kind, text in lexer.get_tokens_unprocessed(source):
-        yield kind, text
+def _tokens(source: str, lexer: Lexer) -> list[tuple]:
+    """The lexer's tokens, or one without a kind if it would leave anything out, as those for sessions of a terminal do."""
+    tokens = [(kind, text) for _, kind, text in lexer.get_tokens_unprocessed(source)]
+    return tokens if "".join(text for _, text in tokens) == source else [(Text, source)]
 
 
 def _token_style(token) -> Span:
@@ -305,7 +306,7 @@ def _extended_colour(numbers: list[int]) -> str:
         )
     else:
         return ""
-    return readable_colour(red / 255, green / 255, blue / 255)
+    return readable_colour(*(min(part, 255) / 255 for part in (red, green, blue)))
 
 
 def readable_colour(red: float, green: float, blue: float) -> str:
