@@ -9,7 +9,7 @@ SCHEDULER ?=# address of a running Dask scheduler, tcp://host:8786
 SLURM ?=# settings of a Slurm cluster, a file such as pipeline/slurm.yaml
 
 PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
-ifeq ($(filter $(PROFILE),$(PROFILES)),)
+ifneq ($(words $(PROFILE)) $(if $(findstring %,$(PROFILE)),,$(filter $(PROFILE),$(PROFILES))),1 $(PROFILE))
 $(error there is no profile '$(PROFILE)': expected one of $(PROFILES), or a file of your own in notebooks/profiles)
 endif
 
@@ -59,8 +59,10 @@ lint: $(ENVIRONMENT) ## style of code and notebooks
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 
-.PHONY: verify
-verify: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
+.PHONY: verify verify-now
+verify: ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
+	+@$(PYTHON) pipeline/one_at_a_time.py reports/.verify.lock $(MAKE) --no-print-directory verify-now
+verify-now: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5
 	@$(RUN) pipeline.verify
 
 .PHONY: fuzz
@@ -75,7 +77,7 @@ audit: $(ENVIRONMENT) ## look the locked packages up in the database of known vu
 
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
-	.venv/bin/jupyter lab --notebook-dir notebooks
+	PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --notebook-dir notebooks
 
 .PHONY: data
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets

@@ -6,6 +6,7 @@ import ast
 import functools
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -178,11 +179,17 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
             "tensorflow": metrics["versions"]["tensorflow"],
         }
         require_scores(row)
+        for name in ("best_epoch", "model_parameters", "multiply_adds", "seconds", "peak_memory_gib"):
+            if not 0 <= row[name] < math.inf:
+                raise ValueError(f"{name} is {row[name]}")
+        for column in EPOCH_COLUMNS:
+            if not all(0 <= value <= (1 if "f1" in column else math.inf) for value in history[column]):
+                raise ValueError(f"the history's {column} holds what it can't")
         epochs = [
             {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
             for number in range(run.parameters["epochs"])
         ]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise DamagedResultError(f"{path.relative_to(utilities.ROOT)}: {what}") from error
     return {"row": row, "epochs": epochs}

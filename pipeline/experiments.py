@@ -244,7 +244,7 @@ def _slurm_cluster(path: Path, workers: int | None) -> Any:
     """A cluster of Slurm jobs with the settings of a file; the jobs are submitted."""
     from dask_jobqueue.slurm import SLURMCluster
 
-    settings = read_yaml(path)
+    settings = read_yaml(path, "settings such as those of pipeline/slurm.yaml")
     jobs = settings.pop("jobs", 1) if workers is None else workers
     if not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
@@ -361,8 +361,10 @@ def main() -> None:
         raise UserError(f"--workers is {arguments.workers}: expected at least 1")
     if arguments.workers is not None and arguments.scheduler is not None:
         raise UserError("--workers has no meaning beside --scheduler: the workers are those that the scheduler has")
-    if arguments.grid.stem == "submission":
-        raise UserError("a grid can't be called submission: its table would be reports/submission.csv")
+    if arguments.grid.stem == "submission" or arguments.grid.stem.endswith("_epochs"):
+        raise UserError(
+            f"a grid can't be called {arguments.grid.stem}: its table would be reports/{arguments.grid.stem}.csv, which is another's"
+        )
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()
     missing = sweep.missing()

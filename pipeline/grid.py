@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import papermill
-import yaml
 
 import utilities
 from pipeline.errors import UserError
-from pipeline.parameters import NOTEBOOKS_FOLDER, check_parameters
+from pipeline.parameters import NOTEBOOKS_FOLDER, YamlReader, check_parameters
 
 EXPERIMENT = NOTEBOOKS_FOLDER / "experiment.ipynb"
 GRID_FILE = utilities.ROOT / "experiments.yaml"
@@ -42,86 +41,13 @@ class Run:
         return self.parameters["epochs"] * self.parameters["share"]
 
 
-class _Reader:
-    """Reads a YAML file with the line of each part, so that a mistake can be pointed at."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.lines: dict[tuple, int] = {(): 1}
-        self.seen: set[int] = set()
-        try:
-            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
-        except OSError as error:
-            raise UserError(
-                f"{path} can't be read: {error.strerror}: expected a grid such as {GRID_FILE.name}"
-            ) from error
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path.name} is no text: {error}") from error
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f", line {mark.line + 1}" if mark else ""
-            raise UserError(
-                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
-            ) from error
-        except RecursionError as error:
-            raise UserError(f"{path.name} is nested too deeply: expected claims with their variants") from error
-        self.content = self._plain(root, ()) if root is not None else None
-
-    def _plain(self, node: yaml.Node, place: tuple) -> Any:
-        self.lines.setdefault(place, node.start_mark.line + 1)
-        if id(node) in self.seen:  # it may hold itself, or blow up
-            raise self.error(place, "an alias (*name) is not understood here: write the value out")
-        self.seen.add(id(node))
-        if isinstance(node, yaml.SequenceNode):
-            return [self._plain(child, (*place, number)) for number, child in enumerate(node.value)]
-        if isinstance(node, yaml.MappingNode):
-            content: dict[Any, Any] = {}
-            for key_node, child in node.value:
-                if not isinstance(key_node, yaml.ScalarNode):
-                    raise self.error(place, "a list or a mapping stands before a colon: expected a name")
-                key = self._plain(key_node, (*place, "?"))
-                self.lines[*place, key] = key_node.start_mark.line + 1
-                if key in content:
-                    raise self.error((*place, key), f"{key} is there twice")
-                content[key] = self._plain(child, (*place, key))
-            return content
-        try:
-            return yaml.SafeLoader("").construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.error(place, f"{node.value!r} is no {node.tag.rpartition(':')[2]}") from error
-
-    def error(self, place: tuple, text: str) -> UserError:
-        while place not in self.lines:
-            place = place[:-1]
-        return UserError(f"{self.path.name}, line {self.lines[place]}: {text}")
-
-    def get(self, place: tuple, kind: type, expected: str, default: Any = None) -> Any:
-        """What stands at a place, if it is of a kind and not empty; `default` if nothing stands there."""
-        value: Any = self.content
-        for key in place:
-            if isinstance(value, dict) and key not in value and default is not None:
-                return default
-            try:
-                value = value[key]
-            except (KeyError, IndexError, TypeError):
-                raise self.error(place, f"{key} is missing: expected {expected}") from None
-        if not isinstance(value, kind) or isinstance(value, bool) or (value in ("", [], {}) and default is None):
-            raise self.error(place, f"{place[-1] if place else 'the file'} is {value!r}: expected {expected}")
-        return value
-
-    def refuse_others(self, place: tuple, known: tuple[str, ...]) -> None:
-        for key in self.get(place, dict, f"lines of {', '.join(known)}"):
-            if key not in known:
-                raise self.error((*place, key), f"{key} is unknown: expected {', '.join(known)}")
-
-
 def read_grid(path: Path = GRID_FILE) -> list[Run]:
     """The runs that a grid asks for: seed by seed, so that a sweep that is stopped half-way has compared all variants.
 
     Raises:
         UserError: the grid does not fit; the text names the line.
     """
-    reader = _Reader(path)
+    reader = YamlReader(path, f"a grid such as {GRID_FILE.name}")
     reader.refuse_others((), ("seeds", "baseline", "full_budget", "claims"))
     common = _parameters(reader, ("baseline",), {})
     seeds = _seeds(reader, ("seeds",))
@@ -151,7 +77,7 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
     return runs + _full_budget(reader, variants)
 
 
-def _claim(reader: _Reader, place: tuple) -> str:
+def _claim(reader: YamlReader, place: tuple) -> str:
     """Check a claim's own lines and return its name."""
     reader.get(place, dict, "a claim with its name, claim, expect and variants")
     reader.refuse_others(place, ("name", "claim", "expect", "variants"))
@@ -166,7 +92,7 @@ def _claim(reader: _Reader, place: tuple) -> str:
     return reader.get((*place, "name"), str, "a short name")
 
 
-def _full_budget(reader: _Reader, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
+def _full_budget(reader: YamlReader, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
     if "full_budget" not in reader.content:
         return []
     place = ("full_budget",)
@@ -195,7 +121,7 @@ def _full_budget(reader: _Reader, variants: dict[str, tuple[str, dict[str, Any]]
     ]
 
 
-def _seeds(reader: _Reader, place: tuple) -> list[int]:
+def _seeds(reader: YamlReader, place: tuple) -> list[int]:
     seeds = reader.get(place, list, "a list of at least one seed")
     for number, seed in enumerate(seeds):
         _checked(reader, (*place, number), {"seed": seed})
@@ -204,13 +130,13 @@ def _seeds(reader: _Reader, place: tuple) -> list[int]:
     return seeds
 
 
-def _parameters(reader: _Reader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
+def _parameters(reader: YamlReader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
     """All parameters of a run but its seed: what stands at a place, over `common`, over the notebook's own."""
     own = _own_parameters(reader, place)
     return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
 
 
-def _own_parameters(reader: _Reader, place: tuple) -> dict[str, Any]:
+def _own_parameters(reader: YamlReader, place: tuple) -> dict[str, Any]:
     """The parameters that stand at a place, checked."""
     own = reader.get(place, dict, "lines of `parameter: value`", default={})
     if place not in reader.lines:
@@ -228,7 +154,7 @@ def _floats() -> set[str]:
     return {name for name, declaration in declared.items() if declaration["inferred_type_name"] == "float"}
 
 
-def _checked(reader: _Reader, place: tuple, values: dict[str, Any]) -> None:
+def _checked(reader: YamlReader, place: tuple, values: dict[str, Any]) -> None:
     try:
         check_parameters(EXPERIMENT, values)
     except UserError as error:

@@ -33,7 +33,7 @@ def acquire(path: Path, what: str) -> int:
 
 def main() -> None:
     path, *command = sys.argv[1:]
-    os.set_inheritable(acquire(Path(path), f"make {command[-1].removesuffix('-now')}"), True)
+    os.set_inheritable(acquire(Path(path), f"make {command[-1].split('-now')[0]}"), True)
     os.execvp(command[0], command)
 
 

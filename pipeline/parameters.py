@@ -34,16 +34,94 @@ INTERVAL = re.compile(r"in ([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+?)\s*([\])])")
 CHOICE = re.compile(r"in \{([^}]*)\}")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+class YamlReader:
+    """Reads a YAML file with the line of each part, so that a mistake can be pointed at.
+
+    Args:
+        path: of the file.
+        expected: what it should be, for the message if it is not there.
+
+    Raises:
+        UserError: it is not there, or is not valid YAML without aliases.
+    """
+
+    def __init__(self, path: Path, expected: str):
+        self.path = path
+        self.lines: dict[tuple, int] = {(): 1}
+        self.seen: set[int] = set()
+        try:
+            root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        except OSError as error:
+            raise UserError(f"{path} can't be read: {error.strerror}: expected {expected}") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path.name} is no text: {error}") from error
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            where = f", line {mark.line + 1}" if mark else ""
+            raise UserError(
+                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+            ) from error
+        except RecursionError as error:
+            raise UserError(f"{path.name} is nested too deeply: expected {expected}") from error
+        self.content = self._plain(root, ()) if root is not None else None
+
+    def _plain(self, node: yaml.Node, place: tuple) -> Any:
+        self.lines.setdefault(place, node.start_mark.line + 1)
+        if id(node) in self.seen:  # it may hold itself, or blow up
+            raise self.error(place, "an alias (*name) is not understood here: write the value out")
+        self.seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            return [self._plain(child, (*place, number)) for number, child in enumerate(node.value)]
+        if isinstance(node, yaml.MappingNode):
+            content: dict[Any, Any] = {}
+            for key_node, child in node.value:
+                if not isinstance(key_node, yaml.ScalarNode):
+                    raise self.error(place, "a list or a mapping stands before a colon: expected a name")
+                key = self._plain(key_node, (*place, "?"))
+                self.lines[*place, key] = key_node.start_mark.line + 1
+                if key in content:
+                    raise self.error((*place, key), f"{key} is there twice")
+                content[key] = self._plain(child, (*place, key))
+            return content
+        try:
+            value = yaml.SafeLoader("").construct_object(node)
+            str(value).encode()
+        except (
+            Exception
+        ) as error:  # PyYAML dies of impossible numbers, dates and tags in many ways; half a letter is no text
+            raise self.error(place, f"{node.value[:80]!r} is no {node.tag.rpartition(':')[2]}") from error
+        return value
+
+    def error(self, place: tuple, text: str) -> UserError:
+        while place not in self.lines:
+            place = place[:-1]
+        return UserError(f"{self.path.name}, line {self.lines[place]}: {text}")
+
+    def get(self, place: tuple, kind: type, expected: str, default: Any = None) -> Any:
+        """What stands at a place, if it is of a kind and not empty; `default` if nothing stands there."""
+        value: Any = self.content
+        for key in place:
+            if isinstance(value, dict) and key not in value and default is not None:
+                return default
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise self.error(place, f"{key} is missing: expected {expected}") from None
+        if not isinstance(value, kind) or isinstance(value, bool) or (value in ("", [], {}) and default is None):
+            raise self.error(place, f"{place[-1] if place else 'the file'} is {value!r}: expected {expected}")
+        return value
+
+    def refuse_others(self, place: tuple, known: tuple[str, ...]) -> None:
+        for key in self.get(place, dict, f"lines of {', '.join(known)}"):
+            if key not in known:
+                raise self.error((*place, key), f"{key} is unknown: expected {', '.join(known)}")
+
+
+def read_yaml(path: Path, expected: str) -> dict[str, Any]:
     """A YAML file that holds a mapping, or a UserError that names it."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = YamlReader(path, expected).content
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no `name: value` lines")
+        raise UserError(f"{path.name} holds no `name: value` lines")
     return content
 
 
@@ -53,7 +131,7 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
     known = sorted(file.stem for file in PROFILES_FOLDER.glob("*.yaml"))
     if profile not in known:
         raise UserError(f"there is no profile {profile!r}: expected one of {', '.join(known)}")
-    content = read_yaml(path)
+    content = read_yaml(path, "parameters of each notebook")
     unknown = set(content) - set(REPORTED_NOTEBOOKS)
     if unknown:
         raise UserError(
@@ -72,7 +150,7 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
 
 def read_handin() -> dict[str, Any]:
     """`handin.yaml`: `course`, `group_number`, `group_name`, `group_members` and `leaderboard_line`."""
-    content = read_yaml(HANDIN_FILE)
+    content = read_yaml(HANDIN_FILE, "lines of course, group and leaderboard")
     expected = {
         "course": str,
         "group_number": int,
@@ -90,7 +168,7 @@ def read_handin() -> dict[str, Any]:
     if not 0 < content["leaderboard_line"] < 1:
         raise UserError(f"handin.yaml: leaderboard_line is {content['leaderboard_line']}, expected between 0 and 1")
     if unknown := set(content) - set(expected):
-        raise UserError(f"handin.yaml sets {', '.join(sorted(unknown))}: expected only {', '.join(expected)}")
+        raise UserError(f"handin.yaml sets {', '.join(map(str, unknown))}: expected only {', '.join(expected)}")
     return content
 
 
@@ -103,7 +181,12 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
         All parameters of the run: `values`, and the notebook's own for those not in it.
     """
     declared = _declared(notebook, notebook.stat().st_mtime_ns)
-    defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
+    try:
+        defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
+    except (ValueError, SyntaxError) as error:
+        raise UserError(
+            f"{notebook.name}: a parameter's value is no plain value, such as 3 or 'text' ({error})"
+        ) from error
     for name, value in (defaults | values).items():
         if name not in declared:
             close = difflib.get_close_matches(str(name), declared, n=1)
@@ -121,7 +204,10 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=16)
 def _declared(notebook: Path, modified: int) -> dict[str, Any]:
     """What a notebook declares, read once for each time that it was modified: a grid asks for it again and again."""
-    return papermill.inspect_notebook(notebook)
+    try:
+        return papermill.inspect_notebook(notebook)
+    except ValueError as error:
+        raise UserError(f"{notebook.name} can't be read as a notebook: {str(error)[:200]}") from error
 
 
 def _type_name(kind: type | tuple[type, ...]) -> str:

@@ -152,7 +152,13 @@ def readme_with_results(text: str) -> str:
     if START not in text or END not in text:
         raise UserError(f"{README.name} has lost the marks {START} and {END}, between which the table belongs")
     before, _, rest = text.partition(START)
-    return f"{before}{START}\n\n{results_table()}\n\n{END}{rest.partition(END)[2]}"
+    try:
+        table = results_table()
+    except (ValueError, LookupError, TypeError) as error:
+        raise UserError(
+            f"a file of metrics or of the benchmark is damaged ({type(error).__name__}: {error})"
+        ) from error
+    return f"{before}{START}\n\n{table}\n\n{END}{rest.partition(END)[2]}"
 
 
 def main() -> None:

@@ -8,7 +8,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from pipeline.parameters import (
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
 """Not the kernel's own remarks about being shut down. And no thread of its own for what libraries print past Python: it outlives the
 event loop now and then, and tells so in a traceback (github.com/ipython/ipykernel/issues/1155)."""
+KERNEL_DIED = "the kernel died, most likely because the machine ran out of memory. Close other programs, or try a smaller batch size."
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
 """What pandas calls a styled table, at random."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
@@ -53,6 +55,7 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
     Raises:
         UserError: as `execute_notebook`.
     """
+    began = time.time()
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
     output = profile if output is None else output
     target = utilities.output_folder(output) / f"{notebook}.ipynb"
@@ -67,8 +70,7 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Run": f"{{date}}, profile {profile}",
     } | ({"Seed": str(seed)} if seed is not None else {})
     print(f"== {notebook}, profile {profile}: running ==", flush=True)
-    began = time.time()
-    execute_notebook(source, target, parameters, title=title, authors=handin["group_members"])
+    execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)
     print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
     return target
 
@@ -80,6 +82,7 @@ def execute_notebook(
     *,
     title: dict[str, str] | None = None,
     authors: Iterable[str] = (),
+    began: float | None = None,
     show: bool = True,
 ) -> None:
     """Execute a notebook; its executed copy stands at `target` when all its cells have run, and not before.
@@ -88,6 +91,7 @@ def execute_notebook(
         parameters: what the notebook's own values are replaced by.
         title: lines of the PDF's title block; `{date}` in one is the day of the run.
         authors: names in the PDF's properties.
+        began: when the parameters were read, for what is edited from then on is newer than the executed copy.
         show: print what the cells print while they run.
 
     Raises:
@@ -96,8 +100,8 @@ def execute_notebook(
     """
     failed = target.with_suffix(".failed.ipynb")
     kept = f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
-    began = time.time()
-    with utilities.replace_when_complete(target) as temporary:
+    began = time.time() if began is None else began
+    with _environment_of_kernels(), utilities.replace_when_complete(target) as temporary:
         try:
             papermill.execute_notebook(
                 source,
@@ -121,14 +125,32 @@ def execute_notebook(
             raise
         except DeadKernelError as error:
             temporary.replace(failed)
-            raise UserError(
-                f"{source.stem}: the kernel died, most likely because the machine ran out of memory. Close other programs, "
-                f"or try a smaller batch size.\n{kept}"
-            ) from error
+            raise UserError(f"{source.stem}: {KERNEL_DIED}\n{kept}") from error
+        except RuntimeError as error:  # what nbclient raises if it dies, or says nothing, while it starts
+            raise UserError(f"{source.stem}: {KERNEL_DIED} It did so while it started ({error}).") from error
         executed = nbformat.read(temporary, as_version=4)
         nbformat.write(_tidy(executed, parameters, title, authors), temporary)
         os.utime(temporary, (began, began))  # what was edited while this ran is newer, and make sees it
     failed.unlink(missing_ok=True)
+
+
+@contextmanager
+def _environment_of_kernels() -> Iterator[None]:
+    """Within the block, a kernel that is started finds this checkout's code, and settings of Keras, Matplotlib and IPython that are
+    nobody's: they lie in the environment's folder, and what a user has in the home folder changes no result."""
+    before, settings = dict(os.environ), Path(sys.prefix) / "settings"
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *filter(None, [before.get("PYTHONPATH")])])
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    with suppress(OSError):
+        settings.mkdir(exist_ok=True)
+    if os.access(settings, os.W_OK):
+        for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
+            os.environ[variable] = str(settings / name)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def _tidy(

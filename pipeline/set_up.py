@@ -1,6 +1,10 @@
 """Make the environment: `python3 pipeline/set_up.py .venv`. Needs nothing but Python's standard library."""
 
+from __future__ import annotations
+
+import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,19 +35,32 @@ def supported_python() -> str:
 def main() -> None:
     folder = Path(sys.argv[1])
     python = supported_python()
-    acquire(folder.with_name(f"{folder.name}.lock"), "the making of the environment")
+    lock_file = acquire(folder.with_name(f"{folder.name}.lock"), "the making of the environment")
+    os.set_inheritable(lock_file, True)  # what is started here holds it on, should this process be killed alone
     complete, lock = folder / ".complete", ROOT / "requirements.txt"
     if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make made it meanwhile
         return
     print(
         f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True
     )
-    subprocess.run([python, "-m", "venv", "--clear", str(folder)], check=True)
+    run([python, "-m", "venv", "--clear", str(folder)])
     pip = [str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"), "-m", "pip", "install"]
     pip += ["--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "--require-hashes", "-r", str(lock)], check=True)
-    subprocess.run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], check=True)
+    run([*pip, "--require-hashes", "-r", str(lock)])
+    run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
+    # Matplotlib lists the machine's fonts once, and says so in the notebook that happens to be the first.
+    settings = {"MPLCONFIGDIR": str(folder.resolve() / "settings" / "matplotlib")}  # as pipeline.run_notebook has it
+    run([pip[0], "-c", "import matplotlib.font_manager"], env=dict(os.environ, **settings))
     complete.touch()
+
+
+def run(command: list[str], **options) -> None:
+    """Run a command that holds the lock too and leaves Ctrl-C to us."""
+    subprocess.run(command, check=True, close_fds=False, preexec_fn=ignore_interrupts, **options)
+
+
+def ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
@@ -51,3 +68,8 @@ if __name__ == "__main__":
         main()
     except subprocess.CalledProcessError as error:
         sys.exit(f"error: {' '.join(map(str, error.cmd[:4]))} failed; what it printed above says why. Run make again.")
+    except OSError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        sys.exit(130)

@@ -21,7 +21,13 @@ def write(profile: str) -> None:
     if not model_path.exists():
         raise UserError(f"there is no model {_shown(model_path)}: train it with `make report PROFILE={profile}`")
     images = _test_images(profile)[..., None]
-    model = utilities.load_model(model_path)
+    try:
+        model = utilities.load_model(model_path)
+    except Exception as error:  # Keras has one of many kinds for each way in which a file can be damaged
+        raise UserError(
+            f"{_shown(model_path)} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): delete it, and "
+            f"`make submit PROFILE={profile}` runs part 2 again"
+        ) from error
     predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
     utilities.write_submission(_path(profile), predictions, len(images))
 
@@ -85,7 +91,16 @@ def _test_labels(profile: str) -> np.ndarray | None:
 def _metrics(profile: str) -> dict[str, Any] | None:
     """What the profile's run of part 2 left, if there was one."""
     path = utilities.output_folder(profile) / "metrics" / "part2_fashion_mnist.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        return {"data_sha256": str(metrics["data_sha256"]), "parameters": dict(metrics["parameters"])}
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{_shown(path)} is damaged ({type(error).__name__}: {error}): delete {_shown(utilities.output_folder(profile))}/part2_fashion_mnist.ipynb, and "
+            f"`make submit PROFILE={profile}` runs part 2 again"
+        ) from error
 
 
 def _split(profile: str) -> str:

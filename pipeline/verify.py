@@ -153,7 +153,7 @@ def _different(first: Any, second: Any, place: str) -> Iterator[str]:
 
 def run_twice(profile: str) -> list[str]:
     """Run everything twice from nothing, and say in what the results differ."""
-    made = utilities.output_folder("verify")
+    made = utilities.output_folder(".verify")  # which no profile can be called
     folders = [made.with_name(f"{made.name}-{name}") for name in ("first", "second")]
     for folder in folders:
         for old in (made, folder):
@@ -172,7 +172,8 @@ def compare_with_committed() -> list[str]:
         name = path.relative_to(utilities.ROOT).as_posix()
         shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=utilities.ROOT, capture_output=True)
         if shown.returncode:
-            sentences.append(f"{name}: git has none to compare it with")
+            reason = shown.stderr.decode(errors="replace").strip().split("\n")[0]
+            sentences.append(f"{name}: git has none to compare it with ({reason})")
             continue
         committed, ours = (without(json.loads(text), MEASURED) for text in (shown.stdout, path.read_bytes()))
         where = _first_difference(without(ours, ABOUT_THE_MACHINE), without(committed, ABOUT_THE_MACHINE))

@@ -123,8 +123,15 @@ def test_a_profile_gives_the_values_of_the_notebook_asked_for(profiles):
         ("part1_mnist: {profile: full}", "mine.yaml sets profile: the profile is its file's name"),
         ("part1_mnist: {group_name: B}", "mine.yaml sets group_name"),
         ("just text", "holds no `name: value` lines"),
-        ("part1_mnist: {epochs: 3", "is not valid YAML"),
-        ("a: !!python/object/apply:os.getcwd []", "is not valid YAML"),
+        ("part1_mnist: {epochs: 3", "mine.yaml, line 1: not valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "sets parameters of a"),
+        ("a: !!python/name:os.getcwd ''", "line 1: '' is no os.getcwd"),
+        ("part1_mnist: &x {epochs: 3}\npart2_fashion_mnist: *x", "line 2: an alias"),
+        ("[" * 5000, "mine.yaml is nested too deeply"),
+        ("part1_mnist: {seed: 2024-13-45}", "'2024-13-45' is no timestamp"),
+        ('part1_mnist: {seed: !!int ""}', "'' is no int"),
+        ("a: " + "59:" * 20_000 + "1.5", "is no float"),
+        ('a: "\\ud800"', "line 1: '.ud800' is no str"),
     ],
 )
 def test_a_wrong_profile_is_refused(profiles, text, words):

@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import utilities
+from pipeline import submission
+from pipeline.errors import UserError
 
 
 @settings(max_examples=50, deadline=None)
@@ -94,3 +96,28 @@ def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypat
         utilities.write_submission(path, np.array([2]), 1)
     assert path.read_text() == "ID,Prediction\n0,1\n"
     assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
+
+
+@pytest.mark.fault("a damaged file of metrics or a damaged model")
+@pytest.mark.parametrize("content", ["{", "[]", "{}", "[" * 5000, '{"data_sha256": "0", "parameters": 1}'])
+def test_damaged_metrics_of_a_run_are_told_in_a_sentence(tmp_path, monkeypatch, content):
+    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    path = tmp_path / "reports" / "smoke" / "metrics" / "part2_fashion_mnist.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    with pytest.raises(
+        UserError, match=r"metrics/part2_fashion_mnist.json is damaged .*: delete reports/smoke/part2_f"
+    ):
+        submission.check("smoke")
+
+
+@pytest.mark.fault("a damaged file of metrics or a damaged model")
+def test_a_damaged_model_is_told_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    path = tmp_path / "reports" / "smoke" / "models" / "part2_best.keras"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"PK, but no zip")
+    with pytest.raises(UserError, match=r"models/part2_best.keras can't be loaded .*: delete it, and `make submit"):
+        submission.write("smoke")

@@ -171,7 +171,9 @@ def test_the_hand_in_is_compared_with_the_committed_one(committed, changes, said
 
 def test_without_git_nothing_is_compared(committed, monkeypatch):
     (utilities.ROOT / ".git").rename(utilities.ROOT / "not.git")
-    assert verify.compare_with_committed() == ["reports/metrics/one.json: git has none to compare it with"]
+    assert verify.compare_with_committed() == [
+        "reports/metrics/one.json: git has none to compare it with (fatal: not a git repository (or any of the parent directories): .git)"
+    ]
 
 
 @pytest.mark.slow
@@ -180,7 +182,7 @@ def test_everything_is_run_twice_and_compared(monkeypatch):
     monkeypatch.setattr(verify.submission, "write", lambda profile: None)
     try:
         assert verify.run_twice("smoke") == []
-        assert (utilities.output_folder("verify-second") / "part3_experiments.pdf").exists()
+        assert (utilities.output_folder(".verify-second") / "part3_experiments.pdf").exists()
     finally:
         for name in ("first", "second"):
-            shutil.rmtree(utilities.output_folder(f"verify-{name}"))
+            shutil.rmtree(utilities.output_folder(f".verify-{name}"))
