@@ -29,6 +29,12 @@ def write(profile: str) -> None:
             f"`make submit PROFILE={profile}` runs part 2 again"
         ) from error
     predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
+    expected = (_metrics(profile) or {}).get("predictions_sha256")
+    if expected not in (None, utilities.content_hash({"Prediction": predictions})):
+        raise UserError(
+            f"{_shown(model_path)} is not the model of the last run that was finished, or this is not the machine of that run: delete it, "
+            f"and `make submit PROFILE={profile}` runs part 2 again"
+        )
     utilities.write_submission(_path(profile), predictions, len(images))
 
 
@@ -95,8 +101,12 @@ def _metrics(profile: str) -> dict[str, Any] | None:
         return None
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        return {"data_sha256": str(metrics["data_sha256"]), "parameters": dict(metrics["parameters"])}
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        return {
+            "data_sha256": str(metrics["data_sha256"]),
+            "parameters": dict(metrics["parameters"]),
+            "predictions_sha256": metrics["scores"].get("predictions_sha256"),
+        }
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
             f"{_shown(path)} is damaged ({type(error).__name__}: {error}): delete {_shown(utilities.output_folder(profile))}/part2_fashion_mnist.ipynb, and "
             f"`make submit PROFILE={profile}` runs part 2 again"

@@ -1,4 +1,6 @@
 import runpy
+import signal
+import subprocess
 import sys
 
 import pytest
@@ -26,3 +28,10 @@ def test_a_command_that_fails_says_so_in_a_sentence(monkeypatch, capsys, command
         runpy.run_module(command[0], run_name="__main__")
     assert stopped.value.code == 1
     assert capsys.readouterr().err == "error: what was wrong\n"
+
+
+@pytest.mark.fault("Ctrl-C")
+def test_ctrl_c_while_a_command_imports_what_it_needs_is_told_in_a_word():
+    code = "import pipeline, os, signal; os.kill(os.getpid(), signal.SIGINT); import pipeline.run_notebook"
+    done = subprocess.run([sys.executable, "-c", code], cwd=utilities.ROOT, capture_output=True, text=True)
+    assert (done.stderr, done.returncode) == ("\nstopped\n", -signal.SIGINT)

@@ -187,6 +187,17 @@ def test_a_submission_made_from_other_data_is_refused(smoke_run, monkeypatch):
             action("smoke")
 
 
+@pytest.mark.fault("a model of a run that was killed before its end")
+def test_a_model_of_another_run_makes_no_submission(smoke_run, monkeypatch):
+    before = (OUTPUT / "submission.csv").read_bytes()
+    monkeypatch.setattr(
+        utilities, "predict_probabilities", lambda model, images: np.eye(10)[np.zeros(len(images), int)]
+    )
+    with pytest.raises(UserError, match=r"part2_best.keras is not the model of the last run that was finished"):
+        submission.write("smoke")
+    assert (OUTPUT / "submission.csv").read_bytes() == before
+
+
 @pytest.fixture
 def one_cell_notebook(tmp_path, monkeypatch):
     """Run a notebook of the given cell as if it were part 1, in folders of its own."""
@@ -228,6 +239,31 @@ def test_a_killed_kernel_is_explained_and_leaves_no_finished_notebook(one_cell_n
         one_cell_notebook("print('before')\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     assert "is kept for reading: reports/smoke/one_cell/part1_mnist.failed.ipynb" in str(error.value)
     assert [path.name for path in (OUTPUT / "one_cell").iterdir()] == ["part1_mnist.failed.ipynb"]
+
+
+def test_a_kernel_that_dies_while_it_starts_is_explained(one_cell_notebook, monkeypatch):
+    def die(*arguments, **options):
+        raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(run_notebook.papermill, "execute_notebook", die)
+    with pytest.raises(UserError, match=r"part1_mnist: the kernel died, .* while it started \(Kernel died before"):
+        one_cell_notebook("1")
+
+
+def test_a_kernel_finds_this_checkout_and_nobodys_settings(one_cell_notebook, monkeypatch, tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text('{"floatx": "float64", "backend": "jax"}')
+    startup = tmp_path / ".ipython" / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "0.py").write_text("seed = 'mine'")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "utilities.py").write_text("ROOT = 'another checkout'")
+    for variable, value in (("HOME", tmp_path), ("PYTHONPATH", tmp_path / "other"), ("KERAS_BACKEND", "jax")):
+        monkeypatch.setenv(variable, str(value))
+    lines = ["import keras, matplotlib, utilities", "print(keras.config.floatx(), keras.config.backend(), seed)"]
+    lines += ["print(matplotlib.get_configdir(), utilities.ROOT)"]
+    outputs = nbformat.read(one_cell_notebook("\n".join(lines)), as_version=4).cells[-1].outputs
+    assert outputs[0].text == "float32 tensorflow 1\n.venv/settings/matplotlib \n"
 
 
 def test_an_executed_notebook_names_files_from_the_project_or_the_home(one_cell_notebook):
