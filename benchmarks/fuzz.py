@@ -104,7 +104,7 @@ def notebook_seeds() -> Iterator[bytes]:
                 yield seed
 
 
-WORDS = ["cells", "cell_type", "markdown", "code", "raw", "source", "outputs", "output_type", "stream", "display_data", "execute_result", "error", "text/html", "text/latex", "text/markdown", "image/svg+xml", "image/png", "metadata", "tags", "attachments", "nbformat", "<table>", "<td rowspan=9>", "<svg>", "$$", "\\\\frac{", "\\\\begin{aligned}", "![](", "[^1]", "```", "| a |", "\\u001b[31m"]  # fmt: skip
+WORDS = ["cells", "cell_type", "markdown", "code", "raw", "source", "outputs", "output_type", "stream", "display_data", "execute_result", "error", "text/html", "text/latex", "text/markdown", "image/svg+xml", "image/png", "metadata", "tags", "attachments", "nbformat", "<table>", "<td rowspan=9>", "<svg>", "$$", "\\\\frac{", "\\\\begin{aligned}", "![](", "[^1]", "```", "| a |", "\\u001b[31m", "\\\\phantom{", "\\\\text{#panic(1)}", "rgb(1e400%,", "&#xfdd0;", "```console"]  # fmt: skip
 TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[bytes]], int]] = {
     "IDX files": (read_idx, idx_seeds, 4096),
     "HDF5 files": (read_h5, h5_seeds, 8192),
@@ -247,6 +247,7 @@ def try_properties(cases: int) -> dict[str, Any]:
         "-p",
         "no:cacheprovider",
         "tests/test_properties.py",
+        "tests/test_f1.py",
         "--hypothesis-show-statistics",
     ]
     began = time.perf_counter()

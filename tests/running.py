@@ -12,6 +12,8 @@ import utilities
 MARK = "COURSEWORK_TEST"
 """An environment variable by which processes of a test are known, whoever their parent is by now."""
 TIME_LIMIT = 400
+FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
+"""Of each property test; `make fuzz` asks for many."""
 
 
 def make(*arguments):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from running import FUZZ_CASES
 from sklearn.metrics import f1_score
 
 import utilities
@@ -32,7 +33,7 @@ def score_in_batches(labels, probabilities, batch_size, weights=None):
     return float(metric.result())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=max(100, FUZZ_CASES // 10), deadline=None)
 @given(predictions(), st.integers(1, 40))
 def test_equals_scikit_learn_for_any_batch_size(data, batch_size):
     labels, probabilities, _ = data
@@ -40,7 +41,7 @@ def test_equals_scikit_learn_for_any_batch_size(data, batch_size):
     assert score_in_batches(labels, probabilities, batch_size) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=max(100, FUZZ_CASES // 10), deadline=None)
 @given(predictions(), st.integers(1, 40))
 def test_equals_scikit_learn_with_sample_weights(data, batch_size):
     labels, probabilities, weights = data
@@ -48,7 +49,7 @@ def test_equals_scikit_learn_with_sample_weights(data, batch_size):
     assert score_in_batches(labels, probabilities, batch_size, weights) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=max(30, FUZZ_CASES // 10), deadline=None)
 @given(predictions())
 def test_one_hot_column_and_index_labels_agree(data):
     labels, probabilities, weights = data

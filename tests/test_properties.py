@@ -8,7 +8,6 @@ import gzip
 import io
 import json
 import math
-import os
 import re
 import string
 
@@ -21,6 +20,7 @@ import sklearn.metrics
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import FUZZ_CASES
 from test_grid import GRID
 
 import utilities
@@ -31,13 +31,12 @@ from pipeline.handin_pdf.document import typeset_file
 from pipeline.handin_pdf.errors import ExportError, UnforeseenError
 from pipeline.parameters import check_parameters, read_profile
 
-CASES = int(os.environ.get("FUZZ_CASES", "40"))
 many = settings(
-    max_examples=CASES,
+    max_examples=FUZZ_CASES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-few = settings(many, max_examples=max(1, CASES // 10))
+few = settings(many, max_examples=max(1, FUZZ_CASES // 10))
 
 plain = st.one_of(
     st.none(),
@@ -287,6 +286,12 @@ fragments = st.sampled_from(
         "<svg/>",
         "[^1]",
         "> quote",
+        "$\\phantom{\\text{#panic(1)}}$",
+        "```console\n$ ls\n```",
+        '<p style="color: rgb(1e400%, 0%, 0%)">x',
+        "&#xfdd0;9&#xfdd1;",
+        "<td rowspan=0 colspan=1000>",
+        "<div>",
         "\u202e",
         "\ud83d\ude00",
         "a" * 300,
