@@ -317,7 +317,9 @@ def page(results: dict[str, Any]) -> str:
         ("fuzzing", describe_fuzzing),
     ):
         if part in results:
-            parts += describe(results[part])
+            heading, *sections = describe(results[part])
+            machine = results.get("machine", {}).get(part)
+            parts += [heading, *([f"Measured on {machine}."] if machine else []), *sections]
     return "\n\n".join(parts) + "\n"
 
 
@@ -446,7 +448,9 @@ def main() -> None:
 def record(part: str, result: dict[str, Any]) -> None:
     """Put a part's result in the place of an older one, and write the page anew."""
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    results |= {part: result, "hardware": utilities.environment()["hardware"]}
+    hardware = utilities.environment()["hardware"]
+    machine = f"{utilities.counted(hardware['cores'], 'core')} ({hardware['processor']}, {hardware['system']})"
+    results |= {part: result, "machine": results.get("machine", {}) | {part: machine}}
     for path, text in ((RESULTS, json.dumps(results, indent=2) + "\n"), (RESULTS.with_suffix(".md"), page(results))):
         with utilities.replace_when_complete(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

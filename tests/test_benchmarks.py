@@ -1,4 +1,5 @@
 import json
+import re
 from xml.etree import ElementTree
 
 import numpy as np
@@ -251,6 +252,10 @@ def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
             found,
             "| no network | 2 | 2 | nothing |\n| Ctrl-C | 1 | 0 | **see the test** |\n\nNot tried: SIGTERM",
         ),
+        "setup": (
+            {"kills": 3, "seconds": 100.0, "differences": [], "killed": {"set-up": 3}},
+            "**the same**. What was at work when it was killed:\n\n| at work | kills |\n| --- | --: |\n| set-up | 3 |",
+        ),
         "kills": (kills, "| run_notebook part1_mnist, its kernel | 7 |"),
         "overhead": ({"lenet5": costs}, "| lenet5 | 12.0 s | 24 ms, 1.5 MB | 0.20% | 1.10% |"),
         "machines": ({"profile": "quick", "scores": scores}, "| one thread | 1 of 2 | 0.0030 |"),
@@ -259,6 +264,8 @@ def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
     for name, (result, line) in parts.items():
         assert robustness.page({name: result}).count("\n## ") == 1
         assert line in robustness.page({part: result for part, (result, _) in parts.items()})
+    measured = robustness.page({"kills": kills, "machine": {"kills": "2 cores (abacus)", "training": "1 core"}})
+    assert re.findall("Measured on (.*)\\.", measured) == ["2 cores (abacus)"]
     assert "**nothing lost, nothing different**" in robustness.page({"kills": kills})
     assert "**1 difference**" in robustness.page({"kills": kills | {"differences": ["weights"]}})
 
