@@ -48,7 +48,7 @@ def folders(tmp_path):
         metrics = {"scores": {"f1": 0.5}, "trainings": {"one": {"history": history}}, "duration_seconds": seconds}
         (folder / "metrics" / "one.json").write_text(json.dumps(metrics))
         model.save(folder / "models" / "one.keras")
-        about = json.dumps({"history": [{"f1": 0.5, "seconds": seconds}]})
+        about = json.dumps({"history": [{"f1": 0.5, "seconds": seconds}], "content": str(seconds)})
         np.savez(folder / "checkpoints" / "one.npz", about=about, state_0=np.arange(3.0), best_0=np.arange(2.0))
         notebook = executed(
             earlier[name] + EPOCHS.replace("5 s", f"{seconds} s"),
