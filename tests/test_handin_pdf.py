@@ -253,6 +253,10 @@ FIXTURES = {
         ],
         ["a", "b", "c", "d"],
     ),
+    "a formula that never ends": Fixture([markdown("a\n\n$$" + "\\\\" * 400)], ["a"]),
+    "a caption full of blanks": Fixture(
+        [code(f"#| fig-cap: one{' ' * 40_000}two\n#| fig-alt:  \n1", result(image_png=PNG))], ["Figure 1: one two"], alternatives=["one two"]
+    ),
     "signs of ours as entities": Fixture([code("1", result(text_html="<p>a<code>&#xfdd0;99&#xfdd1;</code>b</p>"))], ["a", "b"]),
     "empty elements in each other": Fixture([markdown(f"a\n\n{'<div>' * 22}{'</div>' * 22}\n\nb")], ["a", "b"]),
     "a width that is none": Fixture(

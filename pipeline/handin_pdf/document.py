@@ -50,7 +50,7 @@ WITHOUT_INPUT = {"hide-input", "hide_input", "remove-input", "remove_input"}
 WITHOUT_OUTPUT = {"hide-output", "hide_output", "remove-output", "remove_output"}
 WITHOUT_BOTH = {"hide-cell", "hide_cell", "remove-cell", "remove_cell"}
 PICTURES = ("image/svg+xml", "image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp")
-_OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap): *(.+?) *$", re.MULTILINE)
+_OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap):(.+)$", re.MULTILINE)
 _DRAWN_TITLE = re.compile(r"""(?:title|suptitle|set_title)\(\s*[rfb]?(["'])(.+?)\1""")
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
@@ -518,7 +518,7 @@ class Document:
 
 def _given(output: Output, cell: Cell, name: str, option: str) -> str:
     """What the output's metadata, a comment `#| option: ...` in the cell or the cell's metadata says."""
-    comments = dict(_OPTION.findall(cell["source"]))
+    comments = {name: text.strip() for name, text in _OPTION.findall(cell["source"])}
     given = output["metadata"].get(name) or comments.get(option) or cell["metadata"].get(name) or ""
     return str(given).strip("\"'")
 

@@ -17,7 +17,7 @@ _FOUND = re.compile(
       (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # a fenced block of code
               | (?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)                 # code in a sentence
               | \\[\\$](?![\[\](){}]) | <!--.*?--> )
-    | \$\$(?P<display> (?:\\.|(?!\n[ \t]*\n|\$\$).)+? )\$\$
+    | \$\$(?P<display> (?:\\.|(?!\n[ \t]*\n|\$\$)[^\\])+? )\$\$
     | \\begin\{(?P<environment>[A-Za-z]+\*?)\}.*?\\end\{(?P=environment)\}
     | \\\\\[(?P<bracketed>.+?)\\\\\]
     | \\\\\((?P<parenthesised>.+?)\\\\\)
