@@ -130,6 +130,8 @@ def typeset(
             raise
         except RecursionError as error:
             raise ExportError(f"{file} is nested too deeply") from error
+        except MemoryError as error:
+            raise ExportError(f"{file} needs more memory than it may take") from error
         except Exception as error:
             raise UnforeseenError(file, error) from error
 
@@ -194,7 +196,7 @@ class Document:
             raise ExportError(f"{self.file}, cell {number + 1}: {error}") from error
         except RecursionError as error:
             raise ExportError(f"{self.file}, cell {number + 1}: it is nested too deeply") from error
-        except PictureRefusedError:
+        except (PictureRefusedError, MemoryError):
             raise
         except Exception as error:
             raise UnforeseenError(f"{self.file}, cell {number + 1}", error) from error
@@ -416,6 +418,10 @@ class Document:
                     )  # fmt: skip
                 except typst.TypstError as error:
                     self._repair(error, text, formulas, unknown)
+                except BaseException as error:  # what a panic of Typst is to Python is no Exception
+                    if type(error).__name__ == "PanicException":
+                        raise UnforeseenError(self.file, error) from error
+                    raise
         raise ExportError(f"{self.file}: more than {MOST_REPAIRS} formulas or letters can't be set")
 
     def _repair(self, error: typst.TypstError, text: str, formulas: list, unknown: set[str]) -> None:
@@ -518,7 +524,7 @@ class Document:
 
 def _given(output: Output, cell: Cell, name: str, option: str) -> str:
     """What the output's metadata, a comment `#| option: ...` in the cell or the cell's metadata says."""
-    comments = {name: text.strip() for name, text in _OPTION.findall(cell["source"])}
+    comments = {key: text.strip() for key, text in _OPTION.findall(cell["source"])}
     given = output["metadata"].get(name) or comments.get(option) or cell["metadata"].get(name) or ""
     return str(given).strip("\"'")
 

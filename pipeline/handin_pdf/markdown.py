@@ -9,9 +9,9 @@ from mdit_py_plugins.footnote import footnote_plugin
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    parser = MarkdownIt("commonmark", {"html": True, "linkify": True, "maxNesting": 10_000})
+@lru_cache(maxsize=2)
+def _parser(deepest: int) -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": True, "linkify": True, "maxNesting": deepest})
     parser.enable(["table", "strikethrough", "linkify"])
     parser.validateLink = lambda address: not address.lower().startswith(("javascript:", "vbscript:"))
     return parser.use(footnote_plugin).use(tasklists_plugin)
@@ -19,4 +19,7 @@ def _parser() -> MarkdownIt:
 
 def markdown_to_html(markdown: str) -> str:
     """The HTML of one cell; mathematics must have been taken out."""
-    return _parser().render(markdown)
+    try:
+        return _parser(10_000).render(markdown)
+    except RecursionError:  # brackets without end, of which no more than these are looked at
+        return _parser(100).render(markdown)

@@ -8,6 +8,8 @@ import re
 import subprocess
 from importlib.resources import files
 
+from pipeline.handin_pdf.errors import ExportError
+
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Around the number of a formula in a text from which mathematics was taken out: no characters, so in no text."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
@@ -85,8 +87,11 @@ _DIALECT = tuple(
     )
 )
 _CASES = re.compile(r"(\\begin\{cases\})(.*?)(\\end\{cases\})", re.DOTALL)
-_QUOTED = re.compile(r'"(?:\\.|[^"\\])*"')
-_HARMLESS = re.compile(r"#h\(-?[\d.]+(?:em|pt|cm|mm|in)\)|#box\(stroke: black, inset: 3pt, \[\$")
+_QUOTED = re.compile(r'\\.|"(?:\\.|[^"\\])*"', re.DOTALL)
+_HARMLESS = re.compile(
+    r"#h\(-?[\d.]+(?:em|pt|cm|mm|in)\)|#box\(stroke: black, inset: 3pt, \[\$|#scale\(x: \d+%, y: \d+%\)\[|: #true\b"
+)
+"""The code that pandoc itself writes into formulas: spaces, frames, large signs, crossed-out letters."""
 _RENAMED = (
     (re.compile(r"\b(times|dot|minus|dash|plus)\.circle\b"), r"\1.o"),
     (re.compile(r"\bsect\b"), "inter"),
@@ -228,15 +233,17 @@ def _pandoc(sources: list[str]) -> list[str | None]:
         blocks.append({"t": "RawBlock", "c": ["typst", _SEPARATOR]})
     document = json.dumps({"pandoc-api-version": [1, 23], "meta": {}, "blocks": blocks})
     command = [_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
-    done = subprocess.run(command, input=document, capture_output=True, check=True, encoding="utf-8")
+    done = subprocess.run(command, input=document, capture_output=True, encoding="utf-8")
+    if done.returncode:
+        raise ExportError("its formulas are more than pandoc can take")
     found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(_SEPARATOR)[:-1]]
     formulas = [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
     return [None if formula is None or _has_code(formula) else formula for formula in formulas]
 
 
 def _has_code(formula: str) -> bool:
-    """Whether Typst would execute something: a number sign outside of quotation marks, but for pandoc's own spaces and frames."""
-    return any(re.search(r"(?<!\\)(?:\\\\)*#", _HARMLESS.sub("", part)) for part in _QUOTED.split(formula))
+    """Whether Typst would execute something: a number sign outside of quotation marks that is not pandoc's own."""
+    return "#" in _HARMLESS.sub(" ", _QUOTED.sub(" ", formula))
 
 
 def _pandoc_path() -> str:
