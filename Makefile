@@ -25,6 +25,7 @@ RUN := .venv/bin/python -m
 # One make at a time writes to an output folder: a second one waits, then finds what the first has made.
 ALONE = +@$(PYTHON) pipeline/one_at_a_time.py $(OUTPUT)/.lock $(MAKE) --no-print-directory
 export PYTHONUTF8 := 1
+export KERAS_BACKEND := tensorflow
 
 .PHONY: help
 help: ## print this list

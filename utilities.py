@@ -504,7 +504,7 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     except (DataError, FileNotFoundError):
         intact = False
     if not intact:
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, replace=True)
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, damaged=_modified(path))
         content = _read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -515,13 +515,9 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
         _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
     content = _read_h5(path, COURSE_SHAPES)
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
-        aside = path.with_suffix(".damaged.h5")
-        path.replace(aside)
-        warnings.warn(
-            f"{path} is not what was made here: it is now {aside.name}, and is made again from the public data",
-            stacklevel=3,
-        )
-        _make_course_files(data_folder, (COURSE_FILE,), verbose, replace=True)
+        kept = f"{COURSE_FILE}.damaged"
+        warnings.warn(f"{path} is not what was made here: it is made again, and kept as {kept}", stacklevel=3)
+        _make_course_files(data_folder, (COURSE_FILE,), verbose, damaged=_modified(path))
         content = _read_h5(path, COURSE_SHAPES)
     return content
 
@@ -552,11 +548,16 @@ def _read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any
     return content if stored_hash is None else content | {"sha256": stored_hash}
 
 
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
+def _modified(path: Path) -> int | None:
+    """When a file was last changed, in nanoseconds; None if it is not there."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, damaged: int | None = None) -> None:
     """Write the course split, or the labels it holds out, from the public 70,000 images.
 
-    A file that is there already, also one that another process or a person put there meanwhile, stays unless
-    `replace` says otherwise.
+    A file that is there already, also one that another process or a person put there meanwhile, stays. Only one that was last changed
+    at the time `damaged` is moved out of the way, to a name that ends so.
     """
     import filelock
     import h5py
@@ -581,7 +582,7 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
     }
     with _explained(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
         for path in (data_folder / file_name for file_name in file_names):
-            if path.exists() and not replace:
+            if _modified(path) not in (None, damaged):
                 continue
             arrays = contents[path.name]
             stream = io.BytesIO()  # the HDF5 library crashes if the disk is full
@@ -592,6 +593,8 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
                 file.attrs["sha256"] = content_hash(arrays)
             with replace_when_complete(path) as temporary:
                 temporary.write_bytes(stream.getbuffer())
+                if path.exists():
+                    path.replace(path.with_name(f"{path.name}.damaged"))
             if verbose:
                 print(f"{_relative(path)}: made from the public data", flush=True)
 
@@ -1150,18 +1153,22 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
     }
 
 
-def _notebook_definitions() -> dict[str, str]:
-    """The functions and classes that the cells run so far define: a network may consist of them, and names them only."""
-    definitions = {}
-    for cell in getattr(sys.modules["__main__"], "In", ()):
+def _notebook_definitions() -> dict[str, Any]:
+    """The functions and classes that the cells run so far define, and the plain values that these name: a network may consist of them, and
+    its configuration only names them."""
+    found, used, main = {}, set(), vars(sys.modules["__main__"])
+    for cell in main.get("In", ()):
         try:
-            statements = ast.parse(cell).body
+            nodes = list(ast.walk(ast.parse(cell)))
         except SyntaxError:
             continue
-        for statement in statements:
-            if isinstance(statement, ast.FunctionDef | ast.ClassDef):
-                definitions[statement.name] = ast.unparse(statement)
-    return definitions
+        for node in nodes:
+            named = isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda)
+            if named or isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found[ast.unparse(node.targets[0]) if named else node.name] = ast.unparse(node)
+                used |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    plain = (bool, int, float, str, bytes, tuple, type(None))
+    return found | {f"value of {name}": repr(main[name]) for name in used if isinstance(main.get(name, ast), plain)}
 
 
 def _write_checkpoint(
@@ -1213,9 +1220,9 @@ def _restore_checkpoint(
         try:
             about, state, best_weights = _read_checkpoint(candidate)
             saved, history = about["identity"], about["history"]
-            if about["content"] != _checkpoint_hash(history, state, best_weights):
-                raise ValueError("it holds other values than were written")
             others = [name for name in identity if saved.get(name) != identity[name]]
+            if not others and about["content"] != _checkpoint_hash(history, state, best_weights):
+                raise ValueError("it holds other values than were written")
         except Exception as error:  # there is one of many kinds for each way in which such a file can be damaged
             print(f"{_relative(candidate)} is damaged and not used ({error!r})")
             continue

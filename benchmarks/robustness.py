@@ -130,7 +130,9 @@ class Run:
                         one.send_signal(signal.SIGKILL)
             process.communicate()
             return what
-        process.communicate()
+        _, errors = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"it does not go on after a kill: {errors.decode()[-2000:]}")
         return None
 
 
@@ -174,11 +176,11 @@ def kill_until(part: str, kills: int, seed: int, profile: str, undisturbed: Path
             run.finish()
             undisturbed = run.output
         metrics = [json.loads(path.read_text(encoding="utf-8")) for path in undisturbed.glob("metrics/part*.json")]
-        longest = sum(one["duration_seconds"] for one in metrics) / 2
+        latest = sum(one["duration_seconds"] for one in metrics) / 2
         while when.total() < kills:
             run = Run(copy_project(Path(folder) / str(runs)), profile)
             for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
-                if (what := run.kill_after(chosen.uniform(0, longest))) is None:
+                if (what := run.kill_after(chosen.uniform(0, latest))) is None:
                     break
                 when[what] += 1
             run.finish()
@@ -206,7 +208,8 @@ def kill_set_up(kills: int, seed: int) -> dict[str, Any]:
             when[what] += 1
         killed.finish()
         found = {run: made_by_set_up(run.place) for run in (undisturbed, killed)}
-    different = [name for name in found[undisturbed] if found[undisturbed][name] != found[killed].get(name)]
+    names = found[undisturbed].keys() | found[killed].keys()
+    different = sorted(name for name in names if found[undisturbed].get(name) != found[killed].get(name))
     return {"kills": when.total(), "killed": dict(when.most_common()), "seconds": took, "differences": different}
 
 

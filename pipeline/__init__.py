@@ -12,4 +12,5 @@ def _stopped(kind: type[BaseException], error: BaseException, traceback: Traceba
         sys.__excepthook__(kind, error, traceback)
 
 
-sys.excepthook = _stopped
+if sys.argv[:1] == ["-m"]:  # as long as a command of this package is only being imported
+    sys.excepthook = _stopped

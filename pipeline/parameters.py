@@ -83,6 +83,8 @@ class YamlReader:
                     raise self.error((*place, key), f"{key} is there twice")
                 content[key] = self._plain(child, (*place, key))
             return content
+        if node.tag.endswith(":merge"):
+            raise self.error(place, "a merge (<<) is not understood here: write the lines out")
         try:
             value = yaml.SafeLoader("").construct_object(node)
             str(value).encode()

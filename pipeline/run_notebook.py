@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import os
 import re
 import sys
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +36,15 @@ from pipeline.parameters import (
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
 """Not the kernel's own remarks about being shut down. And no thread of its own for what libraries print past Python: it outlives the
 event loop now and then, and tells so in a traceback (github.com/ipython/ipykernel/issues/1155)."""
+PYTHONPATH = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
+PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "application/pdf")
+"""Outputs in base 64, in which no file is named."""
 KERNEL_DIED = "the kernel died, most likely because the machine ran out of memory. Close other programs, or try a smaller batch size."
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
 """What pandas calls a styled table, at random."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
 """Where in memory an object was that has no better text than that."""
-CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]*?/ipykernel_\d+/\d+\.py")
+CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]{0,300}?/ipykernel_\d+/\d+\.py")
 """The temporary file that a cell is to Python: a warning names it, and with it where this machine has such files."""
 
 
@@ -99,9 +104,10 @@ def execute_notebook(
             `<notebook>.failed.ipynb`.
     """
     failed = target.with_suffix(".failed.ipynb")
-    kept = f"The notebook up to that cell is kept for reading: {failed.relative_to(utilities.ROOT)}"
+    kept = f"The notebook up to there is kept for reading: {failed.relative_to(utilities.ROOT)}"
     began = time.time() if began is None else began
-    with _environment_of_kernels(), utilities.replace_when_complete(target) as temporary:
+    _set_environment_of_kernels()
+    with utilities.replace_when_complete(target) as temporary:
         try:
             papermill.execute_notebook(
                 source,
@@ -126,7 +132,9 @@ def execute_notebook(
         except DeadKernelError as error:
             temporary.replace(failed)
             raise UserError(f"{source.stem}: {KERNEL_DIED}\n{kept}") from error
-        except RuntimeError as error:  # what nbclient raises if it dies, or says nothing, while it starts
+        except RuntimeError as error:
+            if not str(error).startswith(("Kernel died", "Kernel didn't respond")):  # while it started
+                raise
             raise UserError(f"{source.stem}: {KERNEL_DIED} It did so while it started ({error}).") from error
         executed = nbformat.read(temporary, as_version=4)
         nbformat.write(_tidy(executed, parameters, title, authors), temporary)
@@ -134,23 +142,23 @@ def execute_notebook(
     failed.unlink(missing_ok=True)
 
 
-@contextmanager
-def _environment_of_kernels() -> Iterator[None]:
-    """Within the block, a kernel that is started finds this checkout's code, and settings of Keras, Matplotlib and IPython that are
-    nobody's: they lie in the environment's folder, and what a user has in the home folder changes no result."""
-    before, settings = dict(os.environ), Path(sys.prefix) / "settings"
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *filter(None, [before.get("PYTHONPATH")])])
+def _set_environment_of_kernels() -> None:
+    """What kernels find from now on: this checkout's code, and settings of Keras, Matplotlib and IPython that are nobody's, so that what
+    a user has in the home folder changes no result."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *PYTHONPATH])
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.pop("MATPLOTLIBRC", None)
+    for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
+        os.environ[variable] = str(_settings_folder() / name)
+
+
+@functools.cache
+def _settings_folder() -> Path:
+    """A folder in the environment's, or a temporary one if that can't be written."""
+    folder = Path(sys.prefix) / "settings"
     with suppress(OSError):
-        settings.mkdir(exist_ok=True)
-    if os.access(settings, os.W_OK):
-        for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
-            os.environ[variable] = str(settings / name)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+        folder.mkdir(exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="settings."))
 
 
 def _tidy(
@@ -172,7 +180,8 @@ def _tidy(
         for place, output in enumerate(cell.get("outputs", [])):
             data = output.get("data", {})
             for fields in (output, data):
-                fields.update({name: _without_places(value) for name, value in fields.items() if name != "data"})
+                texts = {name: value for name, value in fields.items() if name != "data" and name not in PICTURES}
+                fields.update({name: _without_places(value) for name, value in texts.items()})
             if "text/html" in data:
                 data["text/html"] = TABLE_NAME.sub(f"T_{number}_{place}", data["text/html"])
             if "text/plain" in data:
@@ -181,9 +190,11 @@ def _tidy(
 
 
 def _without_places(value: Any) -> Any:
-    """A text, or a list of them, that names files from the project's root or the user's home, never by their whole path."""
+    """A text, or what texts are nested in, that names files from the project's root or the user's home, never by their whole path."""
     if isinstance(value, list):
         return [_without_places(part) for part in value]
+    if isinstance(value, dict):
+        return {name: _without_places(part) for name, part in value.items()}
     if not isinstance(value, str):
         return value
     value = CELL_FILE.sub("a cell", value)

@@ -44,19 +44,19 @@ def main() -> None:
         f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True
     )
     run([python, "-m", "venv", "--clear", str(folder)])
-    pip = [str(folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"), "-m", "pip", "install"]
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "install"]
     pip += ["--quiet", "--disable-pip-version-check"]
     run([*pip, "--require-hashes", "-r", str(lock)])
     run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
     # Matplotlib lists the machine's fonts once, and says so in the notebook that happens to be the first.
     settings = {"MPLCONFIGDIR": str(folder.resolve() / "settings" / "matplotlib")}  # as pipeline.run_notebook has it
-    run([pip[0], "-c", "import matplotlib.font_manager"], env=dict(os.environ, **settings))
+    run([pip[0], "-c", "import matplotlib.font_manager"], check=False, env=dict(os.environ, **settings))
     complete.touch()
 
 
 def run(command: list[str], **options) -> None:
     """Run a command that holds the lock too and leaves Ctrl-C to us."""
-    subprocess.run(command, check=True, close_fds=False, preexec_fn=ignore_interrupts, **options)
+    subprocess.run(command, close_fds=False, preexec_fn=ignore_interrupts, **{"check": True, **options})
 
 
 def ignore_interrupts() -> None:

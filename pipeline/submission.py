@@ -25,16 +25,18 @@ def write(profile: str) -> None:
         model = utilities.load_model(model_path)
     except Exception as error:  # Keras has one of many kinds for each way in which a file can be damaged
         raise UserError(
-            f"{_shown(model_path)} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): delete it, and "
-            f"`make submit PROFILE={profile}` runs part 2 again"
+            f"{_shown(model_path)} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): move it away, "
+            f"and `make submit PROFILE={profile}` runs part 2 again"
         ) from error
     predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
-    expected = (_metrics(profile) or {}).get("predictions_sha256")
-    if expected not in (None, utilities.content_hash({"Prediction": predictions})):
-        raise UserError(
-            f"{_shown(model_path)} is not the model of the last run that was finished, or this is not the machine of that run: delete it, "
-            f"and `make submit PROFILE={profile}` runs part 2 again"
-        )
+    metrics = _metrics(profile)
+    if metrics is not None and metrics["processor"] == utilities.environment()["hardware"]["processor"]:
+        expected = metrics["predictions_sha256"]
+        if expected not in (None, utilities.content_hash({"Prediction": predictions})):
+            raise UserError(
+                f"{_shown(model_path)} is not the model of the last run that was finished: move it away, and "
+                f"`make submit PROFILE={profile}` runs part 2 again"
+            )
     utilities.write_submission(_path(profile), predictions, len(images))
 
 
@@ -104,7 +106,8 @@ def _metrics(profile: str) -> dict[str, Any] | None:
         return {
             "data_sha256": str(metrics["data_sha256"]),
             "parameters": dict(metrics["parameters"]),
-            "predictions_sha256": metrics["scores"].get("predictions_sha256"),
+            "processor": metrics["hardware"]["processor"],
+            "predictions_sha256": metrics["scores"].get("predictions_sha256"),  # the copy in git may have none
         }
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import shutil
 import subprocess
 import threading
@@ -131,6 +132,15 @@ def small_disk(tmp_path):
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
     yield folder, lambda options: mount("-o", f"remount,{options}")
     subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture(autouse=True)
+def environment_is_restored():
+    """What a command sets for its kernels does not outlive a test."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import time
 
@@ -43,6 +44,12 @@ def wait_for(what, condition, limit=TIME_LIMIT):
         assert time.monotonic() < deadline, f"waited in vain for {what}"
         time.sleep(0.2)
     return found
+
+
+def heed_signals():
+    """Where the tests themselves run under nohup, or in the background of a script, some signals are ignored."""
+    for one in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(one, signal.SIG_DFL)
 
 
 def stop(process):

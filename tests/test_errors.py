@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from running import heed_signals
 
 import utilities
 
@@ -32,6 +33,9 @@ def test_a_command_that_fails_says_so_in_a_sentence(monkeypatch, capsys, command
 
 @pytest.mark.fault("Ctrl-C")
 def test_ctrl_c_while_a_command_imports_what_it_needs_is_told_in_a_word():
-    code = "import pipeline, os, signal; os.kill(os.getpid(), signal.SIGINT); import pipeline.run_notebook"
-    done = subprocess.run([sys.executable, "-c", code], cwd=utilities.ROOT, capture_output=True, text=True)
+    code = (
+        "import os, signal, sys; sys.argv = ['-m']; import pipeline; os.kill(os.getpid(), signal.SIGINT); import runpy"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, preexec_fn=heed_signals)
     assert (done.stderr, done.returncode) == ("\nstopped\n", -signal.SIGINT)

@@ -8,7 +8,7 @@ import subprocess
 from functools import partial
 
 import pytest
-from running import MARK, TIME_LIMIT, kernels, stop, wait_for
+from running import MARK, TIME_LIMIT, heed_signals, kernels, stop, wait_for
 
 import utilities
 from benchmarks.robustness import copy_project
@@ -73,12 +73,6 @@ def start_make(place, record_property):
     yield start
     for process in started:
         stop(process)
-
-
-def heed_signals():
-    """Where the tests themselves run under nohup, or in the background of a script, some signals are ignored."""
-    for one in (signal.SIGHUP, signal.SIGINT):
-        signal.signal(one, signal.SIG_DFL)
 
 
 def set_clock_back(folder):

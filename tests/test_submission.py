@@ -119,5 +119,5 @@ def test_a_damaged_model_is_told_in_a_sentence(tmp_path, monkeypatch):
     path = tmp_path / "reports" / "smoke" / "models" / "part2_best.keras"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK, but no zip")
-    with pytest.raises(UserError, match=r"models/part2_best.keras can't be loaded .*: delete it, and `make submit"):
+    with pytest.raises(UserError, match=r"models/part2_best.keras can't be loaded .*: move it away, and `make submit"):
         submission.write("smoke")

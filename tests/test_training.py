@@ -254,15 +254,25 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
 @pytest.mark.fault("a checkpoint of another training")
 def test_a_checkpoint_of_other_functions_of_the_notebook_is_not_used(data, tmp_path, capsys, monkeypatch):
     """A layer only names its activation; what that does stands in a cell."""
-    cells = ["# a remark\ndef steep(x):\n    return 2 * x", "%magic"]
-    monkeypatch.setattr(sys.modules["__main__"], "In", cells, raising=False)
+    cells = ["# a remark\ndef steep(x):\n    return factor * x", "%magic", "print(factor)"]
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "In", cells, raising=False)
+    monkeypatch.setattr(main, "factor", 2, raising=False)
     train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
-    cells[0] = "def steep(x):  # another remark\n    return 2 * x"
+    cells[0] = "def steep(x):  # another remark\n    return factor * x"
+    cells[2] = "print(2 * factor)"
     train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
     assert "training starts anew" not in capsys.readouterr().out
-    cells.append("def steep(x):\n    return 3 * x")
-    train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
-    assert "other functions and classes of the notebook: training starts anew" in capsys.readouterr().out
+    for change in ("value", "definition", "lambda"):
+        if change == "value":
+            monkeypatch.setattr(main, "factor", 3, raising=False)
+        else:
+            cells.append(
+                {"definition": "if factor:\n    def steep(x): return 3 * x", "lambda": "layer = lambda x: x"}[change]
+            )
+        train_with_checkpoint(data, tmp_path / "model.npz", epochs=1)
+        said = capsys.readouterr().out
+        assert "other functions and classes of the notebook: training starts anew" in said, change
 
 
 @pytest.mark.fault("a damaged checkpoint")
