@@ -112,6 +112,9 @@ TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[by
 }
 
 
+PROPERTIES = "property tests"
+
+
 def read_code(name: str) -> list[tuple[ModuleType, tuple[int, int]]]:
     """The code that a target is about: modules, and the first and last of their lines that count."""
     if name == "notebooks":
@@ -256,7 +259,9 @@ def try_properties(cases: int) -> dict[str, Any]:
     )
     if result.returncode:
         print(result.stdout[-3000:], flush=True)
-    tried = re.findall(r"(\d+) passing examples, (\d+) failing", result.stdout)
+    tried = re.findall(r"(\d+) passing, (\d+) failing", result.stdout)
+    if not tried:
+        raise RuntimeError(f"Hypothesis says in other words how many cases it tried: {result.stdout[-2000:]}")
     return {
         "cases": sum(int(passing) for passing, _ in tried),
         "properties": len(re.findall(r"during generate phase", result.stdout)),
@@ -271,6 +276,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=int, default=300, help="for each reader (default: 300)")
     parser.add_argument("--cases", type=int, default=12_000, help="of each property (default: 12000)")
+    parser.add_argument(
+        "--only", action="append", choices=(*TARGETS, PROPERTIES), help="one of them, and keep the others' results"
+    )
     parser.add_argument("--fuzz", nargs=3, metavar=("TARGET", "CORPUS", "SECONDS"), help="only one, in this process")
     parser.add_argument("--cover", nargs=2, metavar=("TARGET", "CORPUS"), help="only what a corpus reaches")
     arguments = parser.parse_args()
@@ -283,12 +291,15 @@ def main() -> None:
     from benchmarks import robustness
 
     results: dict[str, Any] = {}
-    for name in TARGETS:
-        results[name] = fuzz_target(name, arguments.seconds, utilities.REPORTS_FOLDER / "findings")
+    if robustness.RESULTS.exists():
+        results = json.loads(robustness.RESULTS.read_text(encoding="utf-8")).get("fuzzing", {})
+    for name in arguments.only or (*TARGETS, PROPERTIES):
+        if name == PROPERTIES:
+            results[name] = try_properties(arguments.cases)
+        else:
+            results[name] = fuzz_target(name, arguments.seconds, utilities.REPORTS_FOLDER / "findings")
         print(name, results[name], flush=True)
-    results["property tests"] = try_properties(arguments.cases)
-    print(results["property tests"], flush=True)
-    robustness.record("fuzzing", results)
+        robustness.record("fuzzing", results)
 
 
 if __name__ == "__main__":
