@@ -3,9 +3,9 @@
 - `faults` runs the tests that inject faults, and counts what they injected. Ten minutes.
 - `setup` makes the environment and the data from nothing, killed (SIGKILL) at random moments until it has got to the end, and compares
   what is there with an undisturbed one. A quarter of an hour.
-- `kills` runs the smoke profile from nothing to the submission once undisturbed, then again and again; each time all its processes
-  are killed (SIGKILL) at random moments, until it has got to the end, and what it leaves is compared bit for bit with the
-  undisturbed run. An hour or two.
+- `kills` runs the smoke profile from nothing to the score once undisturbed, then again and again; each time all its processes are
+  killed (SIGKILL) at random moments, every other time soon after a new file, until it has got to the end, and what it leaves is compared
+  bit for bit with the undisturbed run. An hour or two.
 - `training` does the same with the full profile, compared with the hand-in in `reports/`. An hour.
 - `overhead` times what a checkpoint adds to an epoch, and what it costs to draw order and augmentation from the seed. A quarter of an hour.
 - `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour.
@@ -75,6 +75,13 @@ def count_faults(report: ElementTree.Element) -> dict[str, Any]:
 
 MARK = "COURSEWORK_KILLS"
 MOST_KILLS_OF_A_RUN = 12
+WRITTEN = (
+    "checkpoints/lenet5.npz", "metrics/part1_mnist.json", "part1_mnist.ipynb", "part1_mnist.pdf", "checkpoints/iteration1.npz",
+    "checkpoints/iteration2.npz", "checkpoints/iteration3.npz", "models/part2_best.keras", "submission.csv", "part2_fashion_mnist.ipynb",
+    "part2_fashion_mnist.pdf", "part3_experiments.ipynb", "part3_experiments.pdf", "metrics/score.json",
+)  # fmt: skip
+"""What a run leaves, in this order: every other kill comes soon after one of the next of them, so that no step is left out."""
+SOON = 3.0
 
 
 def copy_project(folder: Path, links: Iterable[str] = (".venv", "data")) -> Path:
@@ -117,9 +124,12 @@ class Run:
         if process.returncode:
             raise RuntimeError(f"it does not get to the end: {errors.decode()[-2000:]}")
 
-    def kill_after(self, seconds: float) -> str | None:
-        """Kill all its processes after so long: what was at work then; None if it got to the end before."""
+    def kill_after(self, seconds: float, file: str | None = None) -> str | None:
+        """Kill all its processes so long after their start, or after a file of the output was there: what was at work then; None if it got
+        to the end before."""
         process = self.start()
+        while file is not None and process.poll() is None and not (self.output / file).exists():
+            time.sleep(0.01)
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -179,8 +189,12 @@ def kill_until(part: str, kills: int, seed: int, profile: str, undisturbed: Path
         latest = sum(one["duration_seconds"] for one in metrics) / 2
         while when.total() < kills:
             run = Run(copy_project(Path(folder) / str(runs)), profile)
-            for _ in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
-                if (what := run.kill_after(chosen.uniform(0, latest))) is None:
+            for number in range(min(MOST_KILLS_OF_A_RUN, kills - when.total())):
+                file, seconds = None, chosen.uniform(0, latest)
+                missing = [name for name in WRITTEN if not (run.output / name).exists()]
+                if number % 2 and missing:
+                    file, seconds = chosen.choice(missing[:4]), chosen.uniform(0, SOON)
+                if (what := run.kill_after(seconds, file)) is None:
                     break
                 when[what] += 1
             run.finish()
