@@ -418,6 +418,21 @@ def describe_machines(machines: dict[str, Any]) -> list[str]:
     ]
 
 
+FOUND = (
+    "The HDF5 library hangs, crashes or fills the memory for some damaged files: they are read in a process of its own, with limits.",
+    "A checkpoint with a damaged directory or header raised errors that were not foreseen, and one whose array's header was damaged was used "
+    "without a word: its content has a hash, and whatever is raised while it is read counts as damage.",
+    "`\\phantom`, and quotation marks that pandoc does not escape, let code for Typst through in formulas: a formula with a number sign "
+    "that pandoc has not written itself is printed as its source.",
+    "A formula that never ends took twice as long with every two backslashes more: the pattern reads them in one way only.",
+    "Tables of impossible size, words for which a lexer takes for ever, pictures of gigabytes: an export has limits of time and memory.",
+    "Sessions of a terminal lost their last line in the PDF, and lists below the 48th level were left out: both are printed.",
+    "An EPS file as a picture made Pillow start another program: only formats that it reads itself are read.",
+    "YAML with aliases, impossible dates and numbers, or half letters ended in a stack trace: it is told in a sentence with the line.",
+    "A course file whose hash was wrong was overwritten: it is moved aside.",
+)
+
+
 def describe_fuzzing(fuzzing: dict[str, Any]) -> list[str]:
     rows = [
         [
@@ -425,6 +440,7 @@ def describe_fuzzing(fuzzing: dict[str, Any]) -> list[str]:
             f"{row['cases']:,}",
             f"{row['seconds'] / 60:.0f} min",
             f"{row['reached']} of {row['lines']}" if "lines" in row else "–",
+            str(row.get("survived", "–")),
             str(row["findings"]),
         ]
         for name, row in fuzzing.items()
@@ -433,7 +449,11 @@ def describe_fuzzing(fuzzing: dict[str, Any]) -> list[str]:
         "## Hostile files",
         "Damaged and made-up files for the readers, guided by the coverage of their code, and the property tests with many cases; a finding is "
         "whatever ends neither in a right result nor in our own error.",
-        markdown_table(["", "cases", "time", "lines reached", "findings left"], rows),
+        markdown_table(
+            ["", "cases", "time", "lines reached", "hangs and crashes of a library, survived", "findings left"], rows
+        ),
+        "What was found by fuzzing and by reading with a hostile eye, and what was done about it:",
+        "\n".join(f"- {found}" for found in FOUND),
     ]
 
 

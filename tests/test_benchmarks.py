@@ -259,7 +259,7 @@ def test_the_page_on_robustness_tells_what_was_measured_and_only_that():
         "kills": (kills, "| run_notebook part1_mnist, its kernel | 7 |"),
         "overhead": ({"lenet5": costs}, "| lenet5 | 12.0 s | 24 ms, 1.5 MB | 0.20% | 1.10% |"),
         "machines": ({"profile": "quick", "scores": scores}, "| one thread | 1 of 2 | 0.0030 |"),
-        "fuzzing": (fuzzing, "| IDX files | 60,000 | 5 min | 31 of 32 | 0 |"),
+        "fuzzing": (fuzzing, "| IDX files | 60,000 | 5 min | 31 of 32 | – | 0 |"),
     }
     for name, (result, line) in parts.items():
         assert robustness.page({name: result}).count("\n## ") == 1
