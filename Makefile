@@ -23,7 +23,7 @@ EXPERIMENTS := experiments.yaml reports/experiments.csv reports/experiments_epoc
 ENVIRONMENT := .venv/.complete
 RUN := .venv/bin/python -m
 # One make at a time writes to an output folder: a second one waits, then finds what the first has made.
-ALONE = +@$(PYTHON) pipeline/one_at_a_time.py $(OUTPUT)/.lock $(MAKE) --no-print-directory
+ALONE = +@$(PYTHON) pipeline/one_at_a_time.py $(or $1,$(OUTPUT)/.lock) $(MAKE) --no-print-directory
 export PYTHONUTF8 := 1
 export KERAS_BACKEND := tensorflow
 
@@ -62,7 +62,7 @@ lint: $(ENVIRONMENT) ## style of code and notebooks
 
 .PHONY: verify verify-now
 verify: ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
-	+@$(PYTHON) pipeline/one_at_a_time.py reports/.verify.lock $(MAKE) --no-print-directory verify-now
+	$(call ALONE,reports/.verify.lock) verify-now
 verify-now: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5
 	@$(RUN) pipeline.verify
 

@@ -516,7 +516,7 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
     content = _read_h5(path, COURSE_SHAPES)
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
         kept = f"{COURSE_FILE}.damaged"
-        warnings.warn(f"{path} is not what was made here: it is made again, and kept as {kept}", stacklevel=3)
+        warnings.warn(f"{path} is not what was made here: it is kept as {kept}, and made again", stacklevel=3)
         _make_course_files(data_folder, (COURSE_FILE,), verbose, damaged=_modified(path))
         content = _read_h5(path, COURSE_SHAPES)
     return content
@@ -1168,7 +1168,9 @@ def _notebook_definitions() -> dict[str, Any]:
                 found[ast.unparse(node.targets[0]) if named else node.name] = ast.unparse(node)
                 used |= {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
     plain = (bool, int, float, str, bytes, tuple, type(None))
-    return found | {f"value of {name}": repr(main[name]) for name in used if isinstance(main.get(name, ast), plain)}
+    return found | {
+        f"value of {name}": repr(main[name]) for name in used if name in main and isinstance(main[name], plain)
+    }
 
 
 def _write_checkpoint(

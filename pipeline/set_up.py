@@ -54,9 +54,9 @@ def main() -> None:
     complete.touch()
 
 
-def run(command: list[str], **options) -> None:
+def run(command: list[str], check: bool = True, **options) -> None:
     """Run a command that holds the lock too and leaves Ctrl-C to us."""
-    subprocess.run(command, close_fds=False, preexec_fn=ignore_interrupts, **{"check": True, **options})
+    subprocess.run(command, check=check, close_fds=False, preexec_fn=ignore_interrupts, **options)
 
 
 def ignore_interrupts() -> None:

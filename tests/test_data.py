@@ -219,7 +219,7 @@ def test_a_damaged_file_of_ours_is_made_again(course_folder):
     with h5py.File(path, "r+") as file:
         file["train_labels"][0] = (before["y_train"][0] + 1) % 10
     changed = path.read_bytes()
-    with pytest.warns(UserWarning, match=r"it is made again, and kept as Fashion_MNIST.h5.damaged"):
+    with pytest.warns(UserWarning, match=r"it is kept as Fashion_MNIST.h5.damaged, and made again"):
         after = utilities.load_fashion_mnist(data_folder=course_folder)
     np.testing.assert_array_equal(before["y_train"], after["y_train"])
     assert path.with_name("Fashion_MNIST.h5.damaged").read_bytes() == changed  # it may be somebody's own after all

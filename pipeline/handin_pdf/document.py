@@ -54,9 +54,8 @@ _OPTION = re.compile(r"^#\| *(fig-cap|fig-alt|tbl-cap):(.+)$", re.MULTILINE)
 _DRAWN_TITLE = re.compile(r"""(?:title|suptitle|set_title)\(\s*[rfb]?(["'])(.+?)\1""")
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _PLACE = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
-_SEARCHED = re.compile(
-    r" ?\(searched at [^)]*\)|, searched at [^)]*"
-)  # the folder the PDF is made in, which is nobody's business
+_SEARCHED = re.compile(r" ?\(searched at [^)]*\)|, searched at [^)]*")
+"""The folder the PDF is made in, which is nobody's business."""
 _UNDISPLAYED = re.compile(r"(?:the text `|the codepoint `?)\"(.+?)\"", re.DOTALL)
 _ALONE = re.compile(r"\$\s*\\displaystyle\b([^$]+)\$", re.DOTALL)
 FIRST_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
