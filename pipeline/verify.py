@@ -136,8 +136,10 @@ def _first_difference(first: Any, second: Any) -> str | None:
 
 def _different(first: Any, second: Any, place: str) -> Iterator[str]:
     """Where two nested values differ, and what stands there in each."""
-    if isinstance(first, dict) and isinstance(second, dict) and first.keys() == second.keys():
-        for name in first:
+    if isinstance(first, dict) and isinstance(second, dict):
+        if one_sided := sorted(map(str, first.keys() ^ second.keys())):
+            yield f"{place}: {', '.join(one_sided)} only in one"
+        for name in (name for name in first if name in second):
             yield from _different(first[name], second[name], f"{place}/{name}")
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for number, (one, other) in enumerate(zip(first, second, strict=True)):
@@ -168,27 +170,36 @@ def run_twice(profile: str) -> list[str]:
 
 def compare_with_committed() -> list[str]:
     """How the metrics of the hand-in in `reports/` differ from those that git has, and why they may."""
-    sentences = []
+    sentences, found = [], {}
     for path in sorted((utilities.REPORTS_FOLDER / "metrics").glob("*.json")):
         name = path.relative_to(utilities.ROOT).as_posix()
         shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=utilities.ROOT, capture_output=True)
         if shown.returncode:
             reason = shown.stderr.decode(errors="replace").strip().split("\n")[0]
             sentences.append(f"{name}: git has none to compare it with ({reason})")
-            continue
-        committed, ours = (without(json.loads(text), MEASURED) for text in (shown.stdout, path.read_bytes()))
-        where = _first_difference(without(ours, ABOUT_THE_MACHINE), without(committed, ABOUT_THE_MACHINE))
+        else:
+            found[name] = [without(json.loads(text), MEASURED) for text in (path.read_bytes(), shown.stdout)]
+    machines = {name: _other_machine(*both) for name, both in found.items()}
+    anywhere = sorted({difference for machine in machines.values() for difference in machine})
+    for name, both in found.items():
+        where = _first_difference(*(without(one, ABOUT_THE_MACHINE) for one in both))
         if where is None:
             sentences.append(f"{name}: the same to the last digit as the committed one")
             continue
-        machine = [
-            f"{kind} {key}: {ours[kind][key]}, there {value}"
-            for kind in sorted(ABOUT_THE_MACHINE)
-            for key, value in committed.get(kind, {}).items()
-            if ours.get(kind, {}).get(key) != value
-        ]
+        machine = (
+            machines[name] if "hardware" in both[0] else anywhere
+        )  # a score's predictions were made by another file's run
         sentences.append(f"{name} differs from the committed one, first at {where}; {_why(machine)}")
     return sentences
+
+
+def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]:
+    return [
+        f"{kind} {key}: {ours[kind][key]}, there {value}"
+        for kind in sorted(ABOUT_THE_MACHINE)
+        for key, value in committed.get(kind, {}).items()
+        if kind in ours and ours[kind].get(key) != value
+    ]
 
 
 def _why(machine: list[str]) -> str:

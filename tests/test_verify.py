@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import keras
 import nbformat
@@ -135,8 +136,6 @@ def test_random_names_and_addresses_are_taken_out_of_executed_notebooks():
 @pytest.fixture
 def committed(monkeypatch, tmp_path):
     """A repository with committed metrics, and a way to change the file."""
-    import subprocess
-
     path = tmp_path / "reports" / "metrics" / "one.json"
     path.parent.mkdir(parents=True)
     metrics = {"scores": {"f1": 0.5}, "duration_seconds": 1, "hardware": {"processor": "abacus"}, "versions": {}}
@@ -161,12 +160,26 @@ def committed(monkeypatch, tmp_path):
             {"scores": {"f1": 0.6}, "hardware": {"processor": "slide rule"}},
             "it may, because sums are taken in another order there: hardware processor: slide rule, there abacus",
         ),
+        ({"scores": {"f1": 0.5, "accuracy": 0.5}}, "first at /scores: accuracy only in one"),
     ],
 )
 def test_the_hand_in_is_compared_with_the_committed_one(committed, changes, said):
     committed(**changes)
     (sentence,) = verify.compare_with_committed()
     assert said in sentence
+
+
+def test_a_score_differs_because_its_predictions_were_made_elsewhere(committed):
+    metrics = utilities.REPORTS_FOLDER / "metrics"
+    (metrics / "score.json").write_text(json.dumps({"f1": 0.5}))
+    for command in (["add", "."], ["-c", "user.name=n", "-c", "user.email=n@example.org", "commit", "-q", "-m", "two"]):
+        subprocess.run(["git", *command], cwd=utilities.ROOT, check=True)
+    (metrics / "score.json").write_text(json.dumps({"f1": 0.6}))
+    assert "the machine and the packages are the same" in verify.compare_with_committed()[1]
+    committed(hardware={"processor": "slide rule"})
+    one, score = verify.compare_with_committed()
+    assert "the same to the last digit" in one
+    assert "processor: slide rule, there abacus" in score
 
 
 def test_without_git_nothing_is_compared(committed, monkeypatch):
