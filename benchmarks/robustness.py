@@ -8,7 +8,7 @@
   bit for bit with the undisturbed run. An hour or two.
 - `training` does the same with the full profile, compared with the hand-in in `reports/`. An hour.
 - `overhead` times what a checkpoint adds to an epoch, and what it costs to draw order and augmentation from the seed. A quarter of an hour.
-- `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour.
+- `machines` trains with other numbers of threads and without oneDNN, as another machine would. Half an hour; goes on where it was stopped.
 
 Each writes its part of `robustness.json` and all of `robustness.md` beside itself.
 """
@@ -295,7 +295,6 @@ def draw(trainer: utilities.EpochTrainer) -> None:
 
 MACHINES = {
     "as here": {},
-    "as here, again": {},
     "one thread": {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"},
     "without oneDNN": {"TF_ENABLE_ONEDNN_OPTS": "0"},
 }
@@ -307,7 +306,6 @@ def machines(profile: str) -> dict[str, Any]:
     metrics: dict[str, Any] = {}
     for number, (name, settings) in enumerate(MACHINES.items()):
         output = f"machines/{number}"
-        shutil.rmtree(utilities.output_folder(output), ignore_errors=True)
         metrics[name] = {}
         for notebook in TRAINING_NOTEBOOKS:
             command = [sys.executable, "-c", RUN, notebook, profile, output]
