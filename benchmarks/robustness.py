@@ -421,10 +421,12 @@ def describe_machines(machines: dict[str, Any]) -> list[str]:
             f"{max(abs(value - first[place]) for place, value in own.items()):.4f}",
         ]
         for name, own in found.items()
+        if own is not first
     ]
     return [
         "## Other machines",
-        f"The profile `{machines['profile']}` with other settings of TensorFlow, which take sums in another order as another processor does.",
+        f"The profile `{machines['profile']}` with other settings of TensorFlow, which take sums in another order as another processor does, "
+        "beside a run with this machine's.",
         markdown_table(["", "scores the same to the last digit", "largest difference of a score"], rows),
     ]
 
