@@ -270,8 +270,10 @@ def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
         seconds = speed.in_turn(contestants, rounds)
         size = path.stat().st_size
     epoch, checkpoint, drawing = (statistics.median(seconds[part]) for part in ("epoch", "checkpoint", "drawing"))
-    rounds_of_both = zip(seconds["epoch"], seconds.get("plain", seconds["epoch"]), strict=True)
-    ratio = statistics.median((own + checkpoint * share) / fit for own, fit in rounds_of_both)
+    over_plain_fit = None
+    if "plain" in seconds:
+        rounds_of_both = zip(seconds["epoch"], seconds["plain"], strict=True)
+        over_plain_fit = statistics.median((own + checkpoint * share) / fit for own, fit in rounds_of_both)
     return {
         "images": images,
         "rounds": rounds,
@@ -280,7 +282,7 @@ def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
         "checkpoint_bytes": size,
         "checkpoint_share": checkpoint / (epoch / share),
         "drawing_share": drawing / epoch,
-        "over_plain_fit": ratio if "plain" in seconds else None,
+        "over_plain_fit": over_plain_fit,
     }
 
 

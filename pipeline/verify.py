@@ -137,9 +137,10 @@ def _first_difference(first: Any, second: Any) -> str | None:
 def _different(first: Any, second: Any, place: str) -> Iterator[str]:
     """Where two nested values differ, and what stands there in each."""
     if isinstance(first, dict) and isinstance(second, dict):
-        if one_sided := sorted(map(str, first.keys() ^ second.keys())):
+        if one_sided := sorted(first.keys() ^ second.keys()):
             yield f"{place}: {', '.join(one_sided)} only in one"
-        for name in (name for name in first if name in second):
+            return
+        for name in first:
             yield from _different(first[name], second[name], f"{place}/{name}")
     elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
         for number, (one, other) in enumerate(zip(first, second, strict=True)):
@@ -186,9 +187,8 @@ def compare_with_committed() -> list[str]:
         if where is None:
             sentences.append(f"{name}: the same to the last digit as the committed one")
             continue
-        machine = (
-            machines[name] if "hardware" in both[0] else anywhere
-        )  # a score's predictions were made by another file's run
+        # A score tells of no machine: its predictions were made by the run of another file.
+        machine = machines[name] if "hardware" in both[0] else anywhere
         sentences.append(f"{name} differs from the committed one, first at {where}; {_why(machine)}")
     return sentences
 

@@ -7,6 +7,7 @@ import pytest
 
 import utilities
 from benchmarks import recipes, robustness, scaling, speed, summary
+from pipeline import verify
 from pipeline.grid import read_grid
 
 
@@ -292,3 +293,11 @@ def test_a_copy_of_the_project_has_nothing_made_in_it(tmp_path):
     assert sorted(path.name for path in (folder / "reports").iterdir()) == ["experiments.csv", "experiments_epochs.csv"]
     assert (folder / "data").resolve() == (utilities.ROOT / "data").resolve()
     assert not (folder / ".git").exists()
+
+
+def test_what_other_machines_change_is_well_within_the_tolerance_that_the_readme_promises():
+    measured = json.loads(robustness.RESULTS.read_text(encoding="utf-8"))["machines"]["scores"]
+    first = measured["as here"]
+    most = max(abs(value - first[place]) for own in measured.values() for place, value in own.items())
+    assert 0 < most < verify.TOLERANCE / 2
+    assert f"agree within {verify.TOLERANCE}" in " ".join((utilities.ROOT / "README.md").read_text().split())
