@@ -13,6 +13,7 @@ import functools
 import glob
 import gzip
 import hashlib
+import html
 import importlib.metadata
 import io
 import itertools
@@ -32,7 +33,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
     from matplotlib.figure import Figure
+    from pandas.io.formats.style import Styler
 
 ROOT = Path(__file__).resolve().parent
 DATA_FOLDER = ROOT / "data"
@@ -1009,16 +1011,116 @@ class EpochTrainer:
             yield order[np.newaxis, full:]
 
 
-def _dots() -> Callable[[float], None]:
-    """A progress bar of ten dots that grows within a line, in a notebook, a terminal and a log file alike."""
-    shown = 0
+HEADLESS_VARIABLE = "COURSEWORK_HEADLESS"
+"""Environment variable of kernels that nobody looks at: figures in place of what moves, and a training prints to the terminal that the
+kernel was started from, or not at all if the value is "silent"."""
 
-    def show(share: float) -> None:
-        nonlocal shown
-        print("." * (int(10 * share) - shown), end="", flush=True)
-        shown = int(10 * share)
 
-    return show
+def headless() -> bool:
+    """Whether this is a kernel that nobody looks at, as make starts them."""
+    return HEADLESS_VARIABLE in os.environ
+
+
+class _TrainingView:
+    """What `train` shows of a training.
+
+    In a notebook, a line with the progress and the time left, and curves that grow with every epoch, both in place; at the end the
+    curves are left, and a table below them. In a kernel that nobody looks at, only these two, while a line an epoch goes to the
+    terminal; outside of notebooks, only the lines.
+    """
+
+    SECONDS_BETWEEN_UPDATES = 0.25
+
+    def __init__(self, name: str, epochs: int):
+        shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+        self.in_notebook = getattr(shell, "kernel", None) is not None
+        self.live = self.in_notebook and not headless()
+        self.name, self.epochs = name, epochs
+        self.stream = sys.__stdout__ if self.in_notebook and headless() else None  # of a kernel, it is the terminal
+        self.silent = self.in_notebook and os.environ.get(HEADLESS_VARIABLE) == "silent"
+        self.history: list[dict[str, float]] = []
+        self.epoch, self.dots, self.best = 0, 0, 0.0
+        self.trained, self.began, self.updated = 0, time.perf_counter(), 0.0
+        if self.live:
+            from IPython.display import HTML, display
+
+            self.line = display(self._line(0.0), display_id=True)
+            self.curves = display(HTML(""), display_id=True)
+
+    def say(self, text: str, end: str = "\n") -> None:
+        """Print a sentence: in a notebook, below the curves, where it stays."""
+        if not self.silent:
+            with suppress(OSError):  # a terminal that is closed stops no training
+                print(text, end=end, flush=True, file=self.stream)
+
+    def begin(self, epoch: int) -> None:
+        self.epoch, self.dots = epoch, 0
+        if not self.live:
+            self.say(f"epoch {epoch:{len(str(self.epochs))}d}/{self.epochs} ", end="")
+
+    def progress(self, share: float) -> None:
+        """Show which share of the epoch's images is trained."""
+        if not self.live:
+            self.say("." * (int(10 * share) - self.dots), end="")
+            self.dots = int(10 * share)
+        elif time.perf_counter() - self.updated > self.SECONDS_BETWEEN_UPDATES:
+            self.line.update(self._line(share))
+            self.updated = time.perf_counter()
+
+    def end(self, row: Mapping[str, float], restored: bool = False) -> None:
+        """Show what came of an epoch."""
+        self.history.append(row)
+        self.trained += not restored
+        improved = len(self.history) == 1 or row["val_f1"] > self.best
+        self.best = row["val_f1"] if improved else self.best
+        if self.live and not restored:
+            self.line.update(self._line(0.0))
+            self.curves.update(plot_training_history(self._table(), self.name))
+        elif not self.live:
+            self.say("." * (10 - self.dots) + _epoch_line(row) + (" *" if improved else ""))
+
+    def finish(self) -> None:
+        """Leave one figure and one table."""
+        if not self.in_notebook:
+            return
+        from IPython.display import display
+
+        results = plot_training_history(self._table(), self.name), training_table(self._table(), self.name)
+        if self.live:
+            for handle, result in zip((self.line, self.curves), results, strict=True):
+                handle.update(result)
+        else:
+            display(*results)
+
+    def _table(self) -> pd.DataFrame:
+        return pd.DataFrame(self.history, index=pd.RangeIndex(1, len(self.history) + 1, name="epoch"))
+
+    def _line(self, share: float) -> Any:
+        """The line as HTML: how far it is, how long it takes, and the best score so far."""
+        from IPython.display import HTML
+
+        done, total = len(self.history) + share, self.epochs
+        parts = [f"{self.name}: epoch {min(int(done) + 1, total)} of {total}"]
+        elapsed, trained = time.perf_counter() - self.began, self.trained + share
+        if self.trained or elapsed > 3:  # the first steps take longest
+            left = elapsed / trained * (total - done)
+            parts.append(f"{duration(elapsed)} so far, {'about ' + duration(left) if left > 0 else 'nothing'} left")
+        if self.history:
+            parts.append(f"validation F1 {self.history[-1]['val_f1']:.4f}, the best {self.best:.4f}")
+        label = f"{self.name}: share of the training that is done"
+        bar = f'<progress max="1" value="{done / total:.3f}" aria-label="{html.escape(label)}"></progress>'
+        return HTML(f"{bar} {html.escape(' · '.join(parts))}")
+
+
+def duration(seconds: float) -> str:
+    """A time in words that are as exact as it matters: "8 s", "2 min 5 s", "1 h 20 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def train(
@@ -1034,8 +1136,12 @@ def train(
     patience: int | None = None,
     augmentation: Augmentation | None = None,
     checkpoint: Path | str | None = None,
+    title: str | None = None,
 ) -> pd.DataFrame:
-    """Train a compiled model, print one line an epoch, and leave it with the weights of its best epoch.
+    """Train a compiled model, show how it goes, and leave it with the weights of its best epoch.
+
+    In a notebook, the curves grow while it trains, and Interrupt ends the training after the last finished epoch, with its history and
+    the best weights so far, so that the cells below can be run. A figure and a table are left. Outside of notebooks, an epoch prints a line.
 
     The best epoch is the one of the highest validation F1, the first of equals. How batches are drawn: `EpochTrainer`.
     If the optimiser averages the weights (`use_ema=True`), the averages are what is validated and kept.
@@ -1056,6 +1162,7 @@ def train(
         patience: stop after so many epochs without a higher validation F1; None trains all epochs.
         augmentation: of the training images; None leaves them as they are.
         checkpoint: a file that is written after every epoch; None writes none.
+        title: what the figure and the table are called; by default, the model's name.
 
     Returns:
         One row an epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with
@@ -1065,47 +1172,73 @@ def train(
     Raises:
         ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
         ArithmeticError: the training diverged.
+        KeyboardInterrupt: it was interrupted where nobody looks at a notebook, or before the first epoch was finished.
     """
     _check_training_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
     trainer = EpochTrainer(model, X_train, y_train, batch_size, seed, augmentation)
+    view = _TrainingView(title or model.name, epochs)
     history: list[dict[str, float]] = []
-    best_f1, best_epoch, best_weights = -1.0, 0, None
-    finished: list[dict[str, float]] = []
+    best_weights, restored_seconds = None, 0.0
     if checkpoint is not None:
         settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience}
         settings["augmentation"] = augmentation and dataclasses.asdict(augmentation)
         identity = _training_identity(model, (X_train, y_train, X_val, y_val), settings)
-        finished, best_weights = _restore_checkpoint(Path(checkpoint), identity, model)
-    for epoch in range(1, epochs + 1):
-        print(f"epoch {epoch:{len(str(epochs))}d}/{epochs} ", end="", flush=True)
-        if epoch <= len(finished):
-            print("." * 10, end="")
-            row, weights = finished[epoch - 1], best_weights
-        else:
-            row, weights = _train_epoch(trainer, epoch, X_val, y_val)
-        history.append(row)
-        improved = row["val_f1"] > best_f1
-        if improved:
-            best_f1, best_epoch, best_weights = row["val_f1"], epoch, weights
-        if checkpoint is not None and epoch > len(finished):
-            _write_checkpoint(Path(checkpoint), identity, model, history, best_weights)
-        print(_epoch_line(row) + (" *" if improved else ""), flush=True)
-        if patience is not None and epoch - best_epoch >= patience:
-            print(f"stopped: no higher validation F1 in {patience} epochs")
-            break
+        history, best_weights = _restore_checkpoint(Path(checkpoint), identity, model, view.say)
+        restored_seconds = sum(row["seconds"] for row in history)
+    for epoch, row in enumerate(history, start=1):
+        view.begin(epoch)
+        view.end(row, restored=True)
+    best = _best_epoch(history), best_weights
+    try:
+        for epoch in range(len(history) + 1, epochs + 1):
+            if patience is not None and epoch - 1 - best[0] >= patience:
+                view.say(f"stopped: no higher validation F1 in {patience} epochs")
+                break
+            view.begin(epoch)
+            row, weights = _train_epoch(trainer, epoch, X_val, y_val, view.progress)
+            if _best_epoch([*history, row]) == epoch:
+                best = (
+                    epoch,
+                    weights,
+                )  # before the history: whatever an interruption leaves, the best weights are no older than it
+            history.append(row)
+            if checkpoint is not None:
+                _write_checkpoint(Path(checkpoint), identity, model, history, best[1])
+            view.end(row)
+    except KeyboardInterrupt:
+        if not view.live:
+            raise
+        if best[1] is None:
+            raise KeyboardInterrupt("no epoch was finished: there are no weights to go on with") from None
+        if best[0] > len(history):
+            history.append(row)
+        view.history = history
+        kept = f"Interrupted after epoch {len(history)} of {epochs}. The cells below work with its history and the best weights so far"
+        view.say(
+            f"{kept}; to train on, run the cells again from the one that builds the model."
+            if checkpoint
+            else f"{kept}."
+        )
+    best_epoch, best_weights = best
     model.set_weights(best_weights)
-    print(f"weights of epoch {best_epoch} restored: validation F1 {best_f1:.4f}")
+    view.finish()
+    view.say(f"weights of epoch {best_epoch} restored: validation F1 {history[best_epoch - 1]['val_f1']:.4f}")
     table = pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
-    table.attrs["restored_seconds"] = sum(row["seconds"] for row in finished)
+    table.attrs["restored_seconds"] = restored_seconds
     return table
 
 
+def _best_epoch(history: list[dict[str, float]]) -> int:
+    """Number of the epoch of the highest validation F1, the first of equals; 0 if there is none."""
+    return max(range(1, len(history) + 1), key=lambda epoch: history[epoch - 1]["val_f1"], default=0)
+
+
 def _train_epoch(
-    trainer: EpochTrainer, epoch: int, X_val: np.ndarray, y_val: np.ndarray
+    trainer: EpochTrainer, epoch: int, X_val: np.ndarray, y_val: np.ndarray, progress: Callable[[float], None]
 ) -> tuple[dict[str, float], list[np.ndarray]]:
     """Train and validate one epoch: its row of the history, and the weights that were validated."""
     began, model = time.perf_counter(), trainer.model
-    row = trainer.run(epoch, progress=_dots())
+    row = trainer.run(epoch, progress)
     learning_rate = float(model.optimizer.learning_rate)
     with _averaged_weights(model):
         validation = model.evaluate(X_val, y_val, PREDICTION_BATCH_SIZE, verbose=0, return_dict=True)
@@ -1141,16 +1274,37 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
     def hash_of_arrays(arrays: Iterable[np.ndarray]) -> str:
         return content_hash({f"{number:04d}": array for number, array in enumerate(arrays)})
 
+    config = model.get_config()
+    parts = [(layer["class_name"], layer["config"].get("name", "")) for layer in config.get("layers", [])]
+    names = _given_by_keras([*parts, (type(model.optimizer).__name__, model.optimizer.name)])
     return {
-        "layers": hash_of(model.get_config()),
+        "layers": hash_of(_renamed(config, names)),
         "initial weights": hash_of_arrays(variable.numpy() for variable in model.variables),
-        "optimiser, loss and metrics": hash_of(model.get_compile_config()),
+        "optimiser, loss and metrics": hash_of(_renamed(model.get_compile_config(), names)),
         "data": hash_of_arrays(data),
         "settings": hash_of(settings),
         "versions": hash_of([keras.__version__, tf.__version__, np.__version__]),
         "utilities.py": CODE_SHA256,
         "functions and classes of the notebook": hash_of(_notebook_definitions()),
     }
+
+
+def _given_by_keras(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Of classes and names, the names that Keras gave, which counts on in a kernel, and what stands for them: their places."""
+    return {
+        name: f"number {number}"
+        for number, (kind, name) in enumerate(parts)
+        if re.sub(r"_\d+$", "", name).replace("_", "") == kind.lower()
+    }
+
+
+def _renamed(config: Any, names: Mapping[str, str]) -> Any:
+    """A nested configuration with other names in it."""
+    if isinstance(config, Mapping):
+        return {key: _renamed(value, names) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return [_renamed(value, names) for value in config]
+    return names.get(config, config) if isinstance(config, str) else config
 
 
 def _notebook_definitions() -> dict[str, Any]:
@@ -1209,9 +1363,9 @@ def _checkpoint_before(path: Path) -> Path:
 
 
 def _restore_checkpoint(
-    path: Path, identity: Mapping[str, str], model: keras.Model
+    path: Path, identity: Mapping[str, str], model: keras.Model, say: Callable[[str], None] = print
 ) -> tuple[list[dict[str, float]], list[np.ndarray] | None]:
-    """Put a model and its optimiser back into the state after the last finished epoch that a checkpoint is left of.
+    """Put a model and its optimiser back into the state after the last finished epoch that a checkpoint is left of, and say so.
 
     Returns:
         The history until then and the best weights; both are empty if there is no checkpoint of this training.
@@ -1226,14 +1380,14 @@ def _restore_checkpoint(
             if not others and about["content"] != _checkpoint_hash(history, state, best_weights):
                 raise ValueError("it holds other values than were written")
         except Exception as error:  # there is one of many kinds for each way in which such a file can be damaged
-            print(f"{_relative(candidate)} is damaged and not used ({error!r})")
+            say(f"{_relative(candidate)} is damaged and not used ({error!r})")
             continue
         if others:
-            print(f"{_relative(candidate)} is of a training with other {' and '.join(others)}: training starts anew")
+            say(f"{_relative(candidate)} is of a training with other {' and '.join(others)}: training starts anew")
             break
         for variable, value in zip([*model.variables, *model.optimizer.variables], state, strict=True):
             variable.assign(value)
-        print(f"going on after epoch {len(history)}, from {_relative(candidate)}")
+        say(f"going on after epoch {len(history)}, from {_relative(candidate)}")
         return history, best_weights
     return [], None
 
@@ -1365,6 +1519,29 @@ def paired_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> di
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural where it is one: "1 epoch", "20 epochs"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+TRAINING_METRICS = {"loss": "loss", "accuracy": "accuracy", "f1": "macro F1"}
+"""What figures and tables show of a history, where it has them: columns and what they are called."""
+
+
+def training_table(history: pd.DataFrame, title: str, rows: int = 6) -> Styler:
+    """A history in short, to show: the first epoch, the best, the last, and others at equal distances.
+
+    Args:
+        history: from `train`.
+        rows: about how many epochs are shown.
+    """
+    best, last = int(history["val_f1"].idxmax()), int(history.index[-1])
+    epochs = sorted({1, best, last, *(round(epoch) for epoch in np.linspace(1, last, min(rows, last)))})
+    columns = {}
+    for name, label in TRAINING_METRICS.items():
+        if name in history:
+            columns |= {name: label, f"val_{name}": f"validation {label}"}
+    table = history.loc[epochs, list(columns)].rename(columns=columns)
+    in_all = f"{counted(last, 'epoch')} in {duration(history['seconds'].sum())}"
+    caption = f"{title}, {in_all}: the weights are those of epoch {best}, which has the highest validation F1"
+    return table.style.format(precision=4).set_caption(caption)
 
 
 def score_table(scores: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:
@@ -1911,19 +2088,20 @@ def _figure_class() -> type:
     return DescribedFigure
 
 
-def _axes(rows: int, columns: int, height: float, **options):
+def figure_with_axes(rows: int, columns: int, height: float, **options):
     """A figure of the page's width that no notebook's plotting state knows of, and its axes as an array."""
     figure = _figure_class()(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def _described(figure: Figure, caption: str, description: str) -> Figure:
+def described(figure: Figure, caption: str, description: str) -> Figure:
     """Give a figure the caption that is printed below it, and what it shows in words, for readers who can't see it."""
     figure.caption, figure.description = caption, description
     return figure
 
 
-def _colours(count: int) -> list:
+def colours_of_the_palette(count: int) -> list:
+    """So many colours (red, green, blue), from 0 to 1."""
     import seaborn
 
     return seaborn.color_palette(PALETTE, count)
@@ -1939,7 +2117,7 @@ def plot_samples(
         labels: (n,) class indices.
     """
     names = list(class_names)
-    figure, axes = _axes(len(names), per_class, height=0.5 * len(names))
+    figure, axes = figure_with_axes(len(names), per_class, height=0.5 * len(names))
     random = np.random.default_rng(seed)
     for row, name in enumerate(names):
         members = np.flatnonzero(labels == row)
@@ -1949,7 +2127,7 @@ def plot_samples(
         for axis, index in zip(axes[row], chosen, strict=False):
             axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
         axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
-    return _described(
+    return described(
         figure,
         "Images of each class, chosen at random, one class to a row",
         f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: {', '.join(names)}.",
@@ -1963,7 +2141,7 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
         images: (n, height, width, channels) uint8, as given to `train`: what is drawn depends on their number.
     """
     columns = min(10, len(images))
-    figure, axes = _axes(1 + epochs, columns, height=0.62 * (1 + epochs))
+    figure, axes = figure_with_axes(1 + epochs, columns, height=0.62 * (1 + epochs))
     rows = {"as they are": images[:columns]}
     for epoch in range(1, epochs + 1):
         drawn = augmentation.draw(*images.shape[:3], seed, epoch)[:columns]
@@ -1973,7 +2151,7 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
             axis.axis("off")
             axis.imshow(np.squeeze(image), cmap="gray_r", interpolation="nearest", vmin=0, vmax=255)
         axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
-    return _described(
+    return described(
         figure,
         "Training images as they are and as the first epochs see them",
         f"A grid of small images: {columns} training images in the first row, and below each of them how it is mirrored and "
@@ -1988,7 +2166,7 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
         label_sets: (n,) class indices under the name of each set.
     """
     names = list(class_names)
-    figure, axes = _axes(1, 1, height=3.0)
+    figure, axes = figure_with_axes(1, 1, height=3.0)
     axis, bar_width = axes[0, 0], 0.8 / len(label_sets)
     for number, (set_name, labels) in enumerate(label_sets.items()):
         counts = np.bincount(labels, minlength=len(names))
@@ -1999,7 +2177,7 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
             bar_width,
             label=f"{set_name} ({counts.sum():,})",
             hatch=("", "//")[number % 2],
-            color=_colours(len(label_sets))[number],
+            color=colours_of_the_palette(len(label_sets))[number],
             edgecolor="white",
         )
         axis.bar_label(bars, fontsize=6)
@@ -2013,7 +2191,7 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
         )
         for set_name, labels in label_sets.items()
     }
-    return _described(
+    return described(
         figure,
         "Number of images of each class",
         "Bars for each class. " + " ".join(f"{set_name}: {counts}." for set_name, counts in in_words.items()),
@@ -2024,14 +2202,15 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
     """Loss, accuracy and F1 by epoch, training against validation, with the best epoch marked.
 
     Args:
-        history: from `train`.
+        history: from `train`; what it has no column of is not drawn.
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _axes(1, 3, height=2.6)
+    shown = {name: label for name, label in TRAINING_METRICS.items() if name in history}
+    figure, axes = figure_with_axes(1, len(shown), height=2.6)
     best = history["val_f1"].idxmax()
-    training_colour, validation_colour = _colours(2)
-    for axis, name, label in zip(axes[0], ("loss", "accuracy", "f1"), ("loss", "accuracy", "macro F1"), strict=True):
+    training_colour, validation_colour = colours_of_the_palette(2)
+    for axis, (name, label) in zip(axes[0], shown.items(), strict=True):
         axis.plot(history.index, history[name], "--", color=training_colour, marker=".", label="training")
         axis.plot(history.index, history[f"val_{name}"], color=validation_colour, marker=".", label="validation")
         axis.axvline(best, color="0.5", linewidth=0.8, linestyle=":")
@@ -2043,12 +2222,12 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
     courses = "; ".join(
         f"{label} goes from {first[name]:.4f} to {last[name]:.4f} in training and from {first[f'val_{name}']:.4f} to "
         f"{last[f'val_{name}']:.4f} in validation"
-        for name, label in (("loss", "loss"), ("accuracy", "accuracy"), ("f1", "macro F1"))
+        for name, label in shown.items()
     )
-    return _described(
+    return described(
         figure,
         f"{title}: training and validation by epoch; the dotted line marks the highest validation F1, at epoch {best}",
-        f"Three charts of {counted(len(history), 'epoch')}: {courses}.",
+        f"{counted(len(shown), 'chart')} of {counted(len(history), 'epoch')}: {courses}.",
     )
 
 
@@ -2064,7 +2243,9 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
     diagonal = np.eye(len(names), dtype=bool)
     shares = {name: matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for name, matrix in matrices.items()}
     darkest = max(share[~diagonal].max() for share in shares.values()) or 1
-    figure, axes = _axes(1, len(matrices), height=0.35 + WIDTH / (len(matrices) + 0.25 * (len(matrices) == 1)))
+    figure, axes = figure_with_axes(
+        1, len(matrices), height=0.35 + WIDTH / (len(matrices) + 0.25 * (len(matrices) == 1))
+    )
     for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         text = np.where(matrix > 0, matrix.astype(str), "")
         heat = {"cmap": "Oranges", "vmin": 0, "vmax": darkest, "cbar": False, "square": True}
@@ -2082,7 +2263,7 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
         + ", ".join(f"{pair} ({most[name][pair]:,})" for pair in most[name].index[:3])
         for name, matrix in matrices.items()
     )
-    return _described(
+    return described(
         figure,
         f"Confusion {'matrices' if len(matrices) > 1 else 'matrix'}: a row for each true class, a column for each predicted "
         "one; the darker a mistake, the larger its share of the true class",
@@ -2091,7 +2272,12 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
 
 
 def plot_mistakes(
-    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Iterable[str], count: int = 12
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Iterable[str],
+    count: int = 12,
+    first: int = 0,
 ) -> Figure:
     """The wrong predictions of the highest probability, the most confident first.
 
@@ -2099,29 +2285,35 @@ def plot_mistakes(
         images: (n, height, width) or (n, height, width, 1).
         labels: (n,) class indices.
         probabilities: (n, classes).
+        count: how many are shown, after leaving out the `first` most confident ones.
     """
     names = list(class_names)
     predictions = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
-    chosen = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][:count]
+    chosen = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][first : first + count]
     columns = 6
     rows = max(1, -(-len(chosen) // columns))
-    figure, axes = _axes(rows, columns, height=0.3 + 1.65 * rows)
+    figure, axes = figure_with_axes(rows, columns, height=0.3 + 1.65 * rows)
     for axis in axes.ravel():
         axis.axis("off")
+    words = []
     for axis, index in zip(axes.ravel(), chosen, strict=False):
         axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
-        predicted = predictions[index]
-        caption = f"true: {names[labels[index]]}\nread as: {names[predicted]}\n({probabilities[index, predicted]:.1%})"
-        axis.set_title(caption, fontsize=7)
-    in_words = "; ".join(
-        f"{names[labels[index]]} read as {names[predictions[index]]} ({probabilities[index, predictions[index]]:.1%})"
-        for index in chosen
-    )
-    return _described(
+        true, read_as = (
+            f"{names[one]} ({probabilities[index, one]:.1%})" for one in (labels[index], predictions[index])
+        )
+        axis.set_title(f"true: {true}\nread as:\n{read_as}", fontsize=6.5)
+        words.append(f"{true} read as {read_as}")
+    if not len(chosen):
+        caption = "No mistakes in these predictions"
+    elif first:
+        caption = f"Mistakes {first + 1} to {first + len(chosen)} of {len(wrong):,}, the most confident first"
+    else:
+        caption = f"The {len(chosen)} most confident of {counted(len(wrong), 'mistake')}"
+    return described(
         figure,
-        f"The {len(chosen)} most confident of {counted(len(wrong), 'mistake')}",
-        f"Images with their true class and prediction: {in_words}." if len(chosen) else "No mistakes, so no images.",
+        caption + ("; in brackets, the probability of the class" if words else ""),
+        f"Images with their true class and prediction: {'; '.join(words)}." if words else "No mistakes, so no images.",
     )
 
 
@@ -2137,14 +2329,14 @@ def plot_activations(negative_slope: float = 0.1) -> Figure:
             np.where(x > 0, 1, negative_slope),
         ),
     }
-    figure, axes = _axes(1, 2, height=2.6)
-    for (name, parts), style, colour in zip(curves.items(), (":", "-", "--"), _colours(3), strict=True):
+    figure, axes = figure_with_axes(1, 2, height=2.6)
+    for (name, parts), style, colour in zip(curves.items(), (":", "-", "--"), colours_of_the_palette(3), strict=True):
         for axis, values in zip(axes[0], parts, strict=True):
             axis.plot(x, values, style, color=colour, label=name)
     axes[0, 0].set(xlabel="x", ylabel="activation", title="Activation functions")
     axes[0, 1].set(xlabel="x", ylabel="derivative", title="Their derivatives")
     axes[0, 0].legend()
-    return _described(
+    return described(
         figure,
         "Activation functions and their derivatives",
         "Two charts from -4 to 4. The sigmoid rises from 0 to 1, its derivative is at most 0.25. ReLU is 0 below 0 and x above, "
@@ -2158,9 +2350,11 @@ def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
     Args:
         norms: from `gradient_norms`, under the name of each network's activation.
     """
-    figure, axes = _axes(1, 1, height=2.8)
+    figure, axes = figure_with_axes(1, 1, height=2.8)
     axis = axes[0, 0]
-    for (name, series), style, colour in zip(norms.items(), ("o:", "s-", "^--"), _colours(3), strict=False):
+    for (name, series), style, colour in zip(
+        norms.items(), ("o:", "s-", "^--"), colours_of_the_palette(3), strict=False
+    ):
         axis.plot(series.index, series, style, color=colour, label=name)
     axis.set_yscale("log")
     axis.set_xticks(next(iter(norms.values())).index)
@@ -2170,7 +2364,7 @@ def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
         f"{name} {series.iloc[0]:.2g} in layer {series.index[0]} and {series.iloc[-1]:.2g} in layer {series.index[-1]}"
         for name, series in norms.items()
     )
-    return _described(
+    return described(
         figure,
         "Norm of the gradient of the loss with respect to each layer's weights",
         f"Lines on a logarithmic scale, by layer: {ends}.",
@@ -2186,9 +2380,13 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     """
     on_f1 = verdicts[verdicts["metric"] == "f1"].set_index("claim")["verdict"]
     names = list(dict.fromkeys(effects["claim"]))
-    figure, axes = _axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
+    figure, axes = figure_with_axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
     axis, position, labels = axes[0, 0], 0, {}
-    colours = dict(zip(("supported", "contradicted", "not distinguishable"), (*_colours(2), (0.45,) * 3), strict=True))
+    colours = dict(
+        zip(
+            ("supported", "contradicted", "not distinguishable"), (*colours_of_the_palette(2), (0.45,) * 3), strict=True
+        )
+    )
     markers = dict(zip(colours, "osD", strict=True))
     for name in names:
         own, verdict = effects[effects["claim"] == name], on_f1.get(name)
@@ -2224,7 +2422,7 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
         else f"{variant} without an interval"
         for variant, row in effects.iterrows()
     )
-    return _described(
+    return described(
         figure,
         "The effect of each variant with its 95 % interval, claim by claim: left of the line it is worse than the baseline, right of "
         f"it better. The scale is logarithmic beyond ±{linear:g}",
@@ -2245,7 +2443,7 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
     claim_of = reduced.drop_duplicates("variant").set_index("variant")["claim"]
     claims = [claim for claim in claim_of.unique() if claim != "baseline"]
     rows = max(1, -(-len(claims) // 3))
-    figure, axes = _axes(rows, 3, height=2.3 * rows, sharex=True, sharey=True)
+    figure, axes = figure_with_axes(rows, 3, height=2.3 * rows, sharex=True, sharey=True)
     for axis in axes.ravel()[len(claims) :]:
         axis.axis("off")
     for axis, claim in zip(axes.ravel(), claims, strict=False):
@@ -2253,7 +2451,7 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
             axis.plot(means["baseline"], color="black", linewidth=1.2, label="baseline")
         variants = list(claim_of.index[claim_of == claim])
         styles = itertools.cycle(("--", ":", "-.", (0, (5, 1, 1, 1))))
-        for variant, colour, style in zip(variants, _colours(len(variants)), styles, strict=False):
+        for variant, colour, style in zip(variants, colours_of_the_palette(len(variants)), styles, strict=False):
             axis.plot(means[variant], linestyle=style, color=colour, label=variant)
         axis.set_title(claim, fontsize=9)
         axis.legend(fontsize=6, loc="lower right")
@@ -2264,7 +2462,7 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
         axis.set_xlabel("epoch")
         axis.tick_params(labelbottom=True)
     ends = "; ".join(f"{variant} {value:.4f}" for variant, value in means.tail(1).mean().items())
-    return _described(
+    return described(
         figure,
         "Validation F1 by epoch on the images that choose the epoch, means over the seeds, with the baseline as the solid black line "
         "in each chart",
@@ -2282,13 +2480,13 @@ def plot_cost(runs: pd.DataFrame) -> Figure:
     columns = {"f1": "mean", "processor_seconds": "median", "model_parameters": "median"}
     table = reduced.groupby(["claim", "variant"], sort=False).agg(columns)
     claims = list(dict.fromkeys(table.index.get_level_values("claim")))
-    figure, axes = _axes(1, 2, height=4.4, sharey=True)
+    figure, axes = figure_with_axes(1, 2, height=4.4, sharey=True)
     costs = {"processor_seconds": "seconds of one processor", "model_parameters": "parameters"}
     f1 = table["f1"]
     lower_quartile, upper_quartile = f1.quantile(0.25), f1.quantile(0.75)
     floor = upper_quartile - 8 * (upper_quartile - lower_quartile)  # what is far below is put on the lower edge
     for axis, (column, label) in zip(axes[0], costs.items(), strict=True):
-        colours = ["black", *_colours(len(claims) - 1)] if claims else []
+        colours = ["black", *colours_of_the_palette(len(claims) - 1)] if claims else []
         for claim, colour, marker in zip(claims, colours, itertools.cycle("*osD^v<>PX"), strict=False):
             style = {"color": colour, "markersize": 9 if claim == "baseline" else 5, "clip_on": False}
             axis.plot(table.loc[claim, column], table.loc[claim, "f1"].clip(lower=floor), marker, label=claim, **style)
@@ -2306,7 +2504,7 @@ def plot_cost(runs: pd.DataFrame) -> Figure:
         f"{variant} {row['f1']:.4f} in {row['processor_seconds']:.0f} s with {row['model_parameters']:,.0f} parameters"
         for (_, variant), row in table.iterrows()
     )
-    return _described(
+    return described(
         figure,
         "Score against cost: the validation F1 of each variant against the processor time of a run and against its parameters",
         f"Two charts with a point for each variant: {in_words}.",
@@ -2430,12 +2628,20 @@ def _peak_memory() -> float:
 
 
 def _processor() -> str:
+    """Its name, and the widest vector instructions: with others, TensorFlow takes sums in another order."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         lines = []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
+    about = dict(line.split(":", 1) for line in lines if ":" in line)
+    about = {name.strip(): value.strip() for name, value in about.items()}
+    name = about.get("model name") or platform.processor() or platform.machine()
+    instructions = next((words for flag, words in VECTORS.items() if flag in about.get("flags", "").split()), None)
+    return f"{name}, {instructions}" if instructions else name
+
+
+VECTORS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}
+"""Flags of processors and what they are called, the widest first."""
 
 
 def environment() -> dict[str, dict[str, Any]]:

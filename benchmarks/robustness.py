@@ -258,7 +258,7 @@ def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=utilities.REPORTS_FOLDER, prefix=".overhead.") as folder:
         path = Path(folder) / "checkpoint.npz"
         contestants = {
-            "epoch": lambda: utilities._train_epoch(trainer, next(numbers), *validation),
+            "epoch": lambda: utilities._train_epoch(trainer, next(numbers), *validation, lambda share: None),
             "checkpoint": lambda: utilities._write_checkpoint(path, {}, model, [], model.get_weights()),
             "drawing": lambda: draw(trainer),
         }

@@ -29,7 +29,7 @@ COMPUTING_PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "h5py")
 """What a run computes with. They and what they need are the part of the lock that makes a result what it is."""
 
 WITHOUT_EFFECT = re.compile(
-    r"plot_\w+|_figure_class|score_table|_dots|_epoch_line|_relative"  # what draws and prints
+    r"plot_\w+|_figure_class|score_table|_TrainingView|_epoch_line|_relative"  # what draws and prints
     r"|load_\w+|content_hash"  # what fetches the data, which have a hash of their own
     r"|replace_when_complete|_(write|restore)_checkpoint|_training_identity|write_metrics|environment"  # what keeps files
 )

@@ -106,7 +106,7 @@ def execute_notebook(
     failed = target.with_suffix(".failed.ipynb")
     kept = f"The notebook up to there is kept for reading: {failed.relative_to(utilities.ROOT)}"
     began = time.time() if began is None else began
-    _set_environment_of_kernels()
+    _set_environment_of_kernels(show)
     with utilities.replace_when_complete(target) as temporary:
         try:
             papermill.execute_notebook(
@@ -142,11 +142,12 @@ def execute_notebook(
     failed.unlink(missing_ok=True)
 
 
-def _set_environment_of_kernels() -> None:
-    """What kernels find from now on: this checkout's code, and settings of Keras, Matplotlib and IPython that are nobody's, so that what
+def _set_environment_of_kernels(show: bool) -> None:
+    """What kernels find from now on: that nobody looks at them, this checkout's code, and settings of Keras, Matplotlib and IPython that are nobody's, so that what
     a user has in the home folder changes no result."""
     os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *PYTHONPATH])
     os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ[utilities.HEADLESS_VARIABLE] = "terminal" if show else "silent"
     os.environ.pop("MATPLOTLIBRC", None)
     for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
         os.environ[variable] = str(_settings_folder() / name)

@@ -125,9 +125,13 @@ def test_mistakes_are_shown_most_confident_first():
     labels, probabilities = np.array([0, 1, 2, 3]), np.eye(10)[[1, 1, 3, 4]] * [[0.6], [0.9], [0.99], [0.7]]
     figure = utilities.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES)
     captions = [axis.get_title() for axis in figure.axes if axis.get_title()]
-    assert [caption.splitlines()[0] for caption in captions] == ["true: Pullover", "true: Dress", "true: T-shirt/top"]
-    assert captions[0].splitlines()[1:] == ["read as: Dress", "(99.0%)"]
-    assert figure.caption == "The 3 most confident of 3 mistakes"
+    true = ["true: Pullover (0.0%)", "true: Dress (0.0%)", "true: T-shirt/top (0.0%)"]
+    assert [caption.splitlines()[0] for caption in captions] == true
+    assert captions[0].splitlines()[1:] == ["read as:", "Dress (99.0%)"]
+    assert figure.caption == "The 3 most confident of 3 mistakes; in brackets, the probability of the class"
+    second = utilities.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES, first=1)
+    assert [axis.get_title() for axis in second.axes if axis.get_title()] == captions[1:]
+    assert second.caption.startswith("Mistakes 2 to 3 of 3, the most confident first")
     assert figure.description.startswith(
-        "Images with their true class and prediction: Pullover read as Dress (99.0%); "
+        "Images with their true class and prediction: Pullover (0.0%) read as Dress (99.0%); "
     )
