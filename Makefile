@@ -6,6 +6,8 @@ PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
 GRID ?= experiments.yaml# what make experiments runs
 WORKERS ?=# how many of them at once; as many as this machine has room for by default
 SCHEDULER ?=# address of a running Dask scheduler, tcp://host:8786
+KAGGLE ?=# a competition on Kaggle that make submit sends to, as in kaggle.com/competitions/NAME
+MESSAGE ?=# what its leaderboard shows beside the submission; the group, the model and its score by default
 SLURM ?=# settings of a Slurm cluster, a file such as pipeline/slurm.yaml
 
 PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
@@ -28,31 +30,35 @@ export PYTHONUTF8 := 1
 export KERAS_BACKEND := tensorflow
 
 .PHONY: help
-help: ## print this list
+help: ## print this list, and how things stand
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
+	@echo "make submit [KAGGLE=COMPETITION] [MESSAGE=TEXT]"
 	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tcp://HOST:PORT | SLURM=FILE]"
 	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-11s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
+	@$(PYTHON) pipeline/state.py "$(MAKE)" "$(PROFILE)"
 
 .PHONY: report report-now
-report: ## the hand-in: executed notebooks and PDFs of all parts, in reports/
+report: ## the hand-in: executed notebooks and PDFs of all parts, in reports/, and a page about it, index.html
 	$(ALONE) report-now
-report-now: $(PARTS:%=$(OUTPUT)/%.pdf)
-	@echo "The hand-in is in $(OUTPUT)/: $(PARTS:%=%.ipynb) $(PARTS:%=%.pdf)"
+report-now: $(PARTS:%=$(OUTPUT)/%.pdf) $(OUTPUT)/index.html
+	@echo "The hand-in is in $(OUTPUT)/: $(PARTS:%=%.ipynb) $(PARTS:%=%.pdf), and index.html to look at them from"
 
 .PHONY: submit submit-now
-submit: ## submission.csv from the best model of part 2, checked
+submit: ## submission.csv from the best model of part 2, checked; with KAGGLE=NAME it is sent to that competition
 	$(ALONE) submit-now
 submit-now: $(OUTPUT)/submission.csv
-	@$(RUN) pipeline.submission check --profile $(PROFILE)
+	@$(if $(KAGGLE),$(RUN) pipeline.leaderboard "$(KAGGLE)" --profile $(PROFILE) $(if $(MESSAGE),--message "$(MESSAGE)"),$(RUN) pipeline.submission check --profile $(PROFILE))
 
 .PHONY: score score-now
 score: ## the local leaderboard: the submission against the held-out labels
 	$(ALONE) score-now
 score-now: $(OUTPUT)/submission.csv
 	@$(RUN) pipeline.submission score --profile $(PROFILE)
+	@$(RUN) pipeline.index_page --profile $(PROFILE)
 
 .PHONY: test
 test: $(ENVIRONMENT) ## all tests, from single functions to a small run through to PDFs
+	@echo "All tests take about 20 minutes on two cores; one file: .venv/bin/python -m pytest tests/test_f1.py"
 	.venv/bin/python -m pytest
 
 .PHONY: lint
@@ -64,6 +70,7 @@ lint: $(ENVIRONMENT) ## style of code and notebooks
 verify: ## run the smoke profile twice and compare bit for bit; compare the hand-in with git
 	$(call ALONE,reports/.verify.lock) verify-now
 verify-now: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5
+	@echo "Two small runs from nothing, about three minutes; what they leave stays in reports/.verify-first and reports/.verify-second"
 	@$(RUN) pipeline.verify
 
 .PHONY: fuzz
@@ -77,8 +84,9 @@ audit: $(ENVIRONMENT) ## look the locked packages up in the database of known vu
 	.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r requirements.txt $(ACCEPTED_FINDINGS)
 
 .PHONY: lab
-lab: $(ENVIRONMENT) ## JupyterLab on the notebooks
-	PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --notebook-dir notebooks
+lab: $(ENVIRONMENT) ## JupyterLab on the notebooks, in your browser; Ctrl-C ends it
+	@echo "JupyterLab opens in your browser, or at the address below. What you run there goes to reports/by_hand/. Ctrl-C here ends it."
+	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --ServerApp.preferred_dir=notebooks --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN
 
 .PHONY: data
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets
@@ -129,6 +137,9 @@ $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.y
 
 $(OUTPUT)/%.pdf: $(OUTPUT)/%.ipynb pipeline/make_pdf.py $(wildcard pipeline/handin_pdf/*.py pipeline/handin_pdf/templates/handin_pdf/*)
 	@$(RUN) pipeline.make_pdf $< $@
+
+$(OUTPUT)/index.html: $(PARTS:%=$(OUTPUT)/%.ipynb) pipeline/index_page.py pipeline/templates/index.html.j2
+	@$(RUN) pipeline.index_page --profile $(PROFILE)
 
 # The model is written by the run of part 2, after the time its notebook bears; only if it is lost is part 2 run again. Make
 # looks for it before that run, so whether it is there is asked once more.

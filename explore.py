@@ -46,7 +46,11 @@ class Menu:
     def widget(self, style: Mapping[str, str]):
         import ipywidgets
 
-        return ipywidgets.Dropdown(options=list(self.choices.items()), description=self.label, style=style)
+        return ipywidgets.Dropdown(options=list(self.choices), description=self.label, style=style)
+
+    def value(self, shown: str) -> Any:
+        """What is chosen, where the widget shows a name."""
+        return self.choices[shown]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Slider:
 
         kind = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
         return kind(self.start, min=self.low, max=self.high, step=self.step, description=self.label, style=style)
+
+    def value(self, shown: float) -> float:
+        """What is chosen."""
+        return shown
 
 
 def show(draw: Callable[..., Figure], still: Callable[[], Figure] | None = None, **controls: Menu | Slider) -> Any:
@@ -92,19 +100,19 @@ def _panel_class() -> type:
 
         def __init__(self, draw: Callable[..., Figure], still: Callable[[], Figure], controls: Mapping[str, Any]):
             style = {"description_width": "initial"}
-            self.controls = {name: control.widget(style) for name, control in controls.items()}
+            self.controls, self._draw, self._still = controls, draw, still
+            self.widgets = {name: control.widget(style) for name, control in controls.items()}
             self.picture = ipywidgets.HTML()
-            self._draw, self._still = draw, still
-            row = ipywidgets.HBox(list(self.controls.values()), layout={"flex_flow": "row wrap"})
+            row = ipywidgets.HBox(list(self.widgets.values()), layout={"flex_flow": "row wrap"})
             super().__init__([row, self.picture])
-            for widget in self.controls.values():
+            for widget in self.widgets.values():
                 widget.observe(self._changed, names="value")
             self._changed()
 
         def _changed(self, _change: Any = None) -> None:
             try:
-                figure = self._draw(**{name: widget.value for name, widget in self.controls.items()})
-                self.picture.value = _picture(figure)
+                values = {name: self.controls[name].value(widget.value) for name, widget in self.widgets.items()}
+                self.picture.value = _picture(self._draw(**values))
             except Exception as error:  # in a callback it would be seen in the server's log alone
                 self.picture.value = f"<pre>{html.escape(f'{type(error).__name__}: {error}')}</pre>"
 

@@ -1276,7 +1276,7 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
 
     config = model.get_config()
     parts = [(layer["class_name"], layer["config"].get("name", "")) for layer in config.get("layers", [])]
-    names = _given_by_keras([*parts, (type(model.optimizer).__name__, model.optimizer.name)])
+    names = _given_by_keras([*parts, *((type(part).__name__, part.name) for part in (model, model.optimizer))])
     return {
         "layers": hash_of(_renamed(config, names)),
         "initial weights": hash_of_arrays(variable.numpy() for variable in model.variables),

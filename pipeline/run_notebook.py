@@ -32,6 +32,7 @@ from pipeline.parameters import (
     read_handin,
     read_profile,
 )
+from pipeline.state import last_duration
 
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
 """Not the kernel's own remarks about being shut down. And no thread of its own for what libraries print past Python: it outlives the
@@ -74,7 +75,9 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Members": ", ".join(handin["group_members"]),
         "Run": f"{{date}}, profile {profile}",
     } | ({"Seed": str(seed)} if seed is not None else {})
-    print(f"== {notebook}, profile {profile}: running ==", flush=True)
+    earlier = last_duration(target.parent, notebook)
+    took = f", {utilities.duration(earlier)} the last time" if earlier is not None else ""
+    print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
     execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)
     print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
     return target

@@ -19,13 +19,13 @@ def write(profile: str) -> None:
     """Predict the test set with the profile's best model and write `submission.csv`."""
     model_path = utilities.output_folder(profile) / "models" / "part2_best.keras"
     if not model_path.exists():
-        raise UserError(f"there is no model {_shown(model_path)}: train it with `make report PROFILE={profile}`")
+        raise UserError(f"there is no model {shown(model_path)}: train it with `make report PROFILE={profile}`")
     images = _test_images(profile)[..., None]
     try:
         model = utilities.load_model(model_path)
     except Exception as error:  # Keras has one of many kinds for each way in which a file can be damaged
         raise UserError(
-            f"{_shown(model_path)} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): move it away, "
+            f"{shown(model_path)} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): move it away, "
             f"and `make submit PROFILE={profile}` runs part 2 again"
         ) from error
     predictions = utilities.predict_probabilities(model, images).argmax(axis=1)
@@ -34,25 +34,25 @@ def write(profile: str) -> None:
         expected = metrics["predictions_sha256"]
         if expected not in (None, utilities.content_hash({"Prediction": predictions})):
             raise UserError(
-                f"{_shown(model_path)} is not the model of the last run that was finished: move it away, and "
+                f"{shown(model_path)} is not the model of the last run that was finished: move it away, and "
                 f"`make submit PROFILE={profile}` runs part 2 again"
             )
-    utilities.write_submission(_path(profile), predictions, len(images))
+    utilities.write_submission(path_of(profile), predictions, len(images))
 
 
 def check(profile: str) -> None:
     """Read the submission back as the leaderboard would, and say what is in it."""
-    path = _path(profile)
+    path = path_of(profile)
     images = len(_test_images(profile))
     utilities.read_submission(path, images)
     print(
-        f"{_shown(path)} is valid: {images:,} rows, ID 0 to {images - 1:,}, classes 0 to 9, SHA-256 {_hash(path)[:12]}…"
+        f"{shown(path)} is valid: {images:,} rows, ID 0 to {images - 1:,}, classes 0 to 9, SHA-256 {hash_of(path)[:12]}…"
     )
 
 
 def score(profile: str) -> None:
     """Compare the submission with the held-out labels, print the result, and keep it in `metrics/score.json`."""
-    path = _path(profile)
+    path = path_of(profile)
     line = read_handin()["leaderboard_line"]
     _test_images(profile)
     labels = _test_labels(profile)
@@ -64,7 +64,7 @@ def score(profile: str) -> None:
         return
     result = utilities.score(labels, utilities.read_submission(path, len(labels)))
     low, high = result["accuracy_interval"]
-    print(f"{_shown(path)} on {result['images']:,} held-out images")
+    print(f"{shown(path)} on {result['images']:,} held-out images")
     print(f"  accuracy  {result['accuracy']:.4f}  (95 % interval {low:.4f} to {high:.4f})")
     print("  macro F1  {:.4f}  (95 % interval {:.4f} to {:.4f})".format(result["f1"], *result["f1_interval"]))
     verdict = "beats" if result["accuracy"] > line else "does not beat"
@@ -72,7 +72,7 @@ def score(profile: str) -> None:
     print(
         f"  {verdict} the line of {line:.4f}{'' if certain else ', which lies within the interval: too close to call'}"
     )
-    content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": _hash(path)}
+    content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": hash_of(path)}
     with utilities.replace_when_complete(utilities.output_folder(profile) / "metrics" / "score.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
@@ -111,7 +111,7 @@ def _metrics(profile: str) -> dict[str, Any] | None:
         }
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(
-            f"{_shown(path)} is damaged ({type(error).__name__}: {error}): delete {_shown(utilities.output_folder(profile))}/part2_fashion_mnist.ipynb, and "
+            f"{shown(path)} is damaged ({type(error).__name__}: {error}): delete {shown(utilities.output_folder(profile))}/part2_fashion_mnist.ipynb, and "
             f"`make submit PROFILE={profile}` runs part 2 again"
         ) from error
 
@@ -122,15 +122,18 @@ def _split(profile: str) -> str:
     return "course" if metrics is None else metrics["parameters"].get("split", "course")
 
 
-def _path(profile: str) -> Path:
+def path_of(profile: str) -> Path:
+    """Where a profile's submission is."""
     return utilities.output_folder(profile) / "submission.csv"
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
+    """A path as messages name it, from the project's root."""
     return path.relative_to(utilities.ROOT).as_posix()
 
 
-def _hash(path: Path) -> str:
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

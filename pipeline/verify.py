@@ -35,17 +35,11 @@ ADDRESSES = frozenset({"shared_object_id"})
 """Where in memory Keras had a part of a model when it was saved."""
 ABOUT_THE_MACHINE = frozenset({"hardware", "versions"})
 DECLARED = (
-    (re.compile(r"\d+ s( \*)?$", re.MULTILINE), "… s"),  # the end of an epoch's line
-    (
-        re.compile(
-            r"^(going on after epoch |\S+ is damaged and not used |\S+ is of a training with other ).*\n", re.MULTILINE
-        ),
-        "",
-    ),  # what became of an earlier training
+    (re.compile(r"(\d+ epochs? in )[\dhmins ]+(?=: )"), r"\1…"),  # the caption of a training's table
     (re.compile(r"\d+ s, peak memory [\d.]+ GiB"), "… s, peak memory … GiB"),  # the last line of a notebook
     (re.compile(r"(>seconds</th>\s*(?:<td [^>]*>)).*?(?=</tr>)", re.DOTALL), r"\1…"),  # a row of a table
 )
-"""What of an output differs from run to run: durations and memory, and whether it was interrupted."""
+"""What of an output differs from run to run: durations and memory."""
 TOLERANCE = 0.01
 """By how much a score may differ on another kind of processor, or with another number of threads."""
 

@@ -114,7 +114,7 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     both = first_log.read_text() + second_log.read_text()
     assert re.search(r"make report \(process \d+\) is at work in this folder: waiting until it is done", both)
-    assert all(both.count(f"== {name}, profile smoke: running ==") <= 1 for name in REPORTED_NOTEBOOKS)
+    assert all(both.count(f"== {name}, profile smoke: running") <= 1 for name in REPORTED_NOTEBOOKS)
     assert verify.differences(OUTPUT, output) == []
     assert [path for path in output.rglob(".*") if path.name != ".lock"] == []
     assert list(place.rglob("stolen")) == []

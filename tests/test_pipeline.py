@@ -146,7 +146,7 @@ def test_an_unknown_profile_is_refused_with_a_sentence():
 
 
 def test_a_wrong_submission_is_refused_with_a_sentence(smoke_run, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(submission, "_path", lambda profile: tmp_path / "submission.csv")
+    monkeypatch.setattr(submission, "path_of", lambda profile: tmp_path / "submission.csv")
     (tmp_path / "submission.csv").write_text("ID,Prediction\n0,1\n")
     for action in (submission.check, submission.score):
         with pytest.raises(utilities.SubmissionError, match="1 rows for 10500 test images"):
@@ -161,7 +161,7 @@ def test_without_labels_the_score_says_so(monkeypatch, tmp_path, capsys):
 
 def runs_of_part_2(result):
     assert result.returncode == 0, result.stderr
-    return result.stdout.count("== part2_fashion_mnist, profile smoke: running ==")
+    return result.stdout.count("== part2_fashion_mnist, profile smoke: running")
 
 
 def test_make_submit_alone_trains_part_2_once(smoke_run):

@@ -506,3 +506,111 @@ def test_muon_leaves_biases_normalisation_the_output_and_small_kernels_to_adam(t
     again = utilities.load_model(tmp_path / "model.keras")
     assert type(again.optimizer) is utilities.Muon
     assert again.optimizer.get_config() == model.optimizer.get_config()
+
+
+class LiveView:
+    """What `train` asks of its view where a person looks at the notebook."""
+
+    live = True
+
+    def __init__(self, name, epochs):
+        self.said = LiveView.said = []
+        self.say = self.said.append
+
+    def begin(self, epoch):
+        pass
+
+    def progress(self, share):
+        pass
+
+    def end(self, row, restored=False):
+        pass
+
+    def finish(self):
+        pass
+
+
+def interrupted_in_epoch(monkeypatch, number, at="run"):
+    """Interrupt the training once, in the epoch with this number: while it trains, or while its checkpoint is written."""
+    original, calls = (utilities.EpochTrainer.run, utilities._write_checkpoint)[at != "run"], []
+
+    def run(*arguments, **options):
+        calls.append(1)
+        if len(calls) == number:
+            raise KeyboardInterrupt
+        return original(*arguments, **options)
+
+    if at == "run":
+        monkeypatch.setattr(utilities.EpochTrainer, "run", run)
+    else:
+        monkeypatch.setattr(utilities, "_write_checkpoint", run)
+
+
+@pytest.mark.parametrize("at", ["run", "checkpoint"])
+def test_interrupt_in_a_notebook_keeps_history_and_best_weights_and_can_be_gone_on_from(
+    data, tmp_path, monkeypatch, capsys, at
+):
+    checkpoint, expected = tmp_path / "model.npz", weights_after_training(data, epochs=5)
+    model = small_model()
+    with monkeypatch.context() as patch:
+        patch.setattr(utilities, "_TrainingView", LiveView)
+        interrupted_in_epoch(patch, 3, at)
+        history = utilities.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
+    assert len(history) == (2 if at == "run" else 3)
+    assert f"Interrupted after epoch {len(history)} of 5" in LiveView.said[0]
+    scores = utilities.score(data[3], utilities.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
+    assert scores["f1"] == pytest.approx(history["val_f1"].max(), abs=1e-6)
+    model = small_model()  # in the same process, where Keras gives its layers other names
+    capsys.readouterr()
+    utilities.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
+    assert capsys.readouterr().out.startswith("going on after epoch 2, from ")
+    for first, second in zip(model.get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+def test_interrupt_before_the_first_epoch_ended_says_that_nothing_is_there(data, monkeypatch):
+    monkeypatch.setattr(utilities, "_TrainingView", LiveView)
+    interrupted_in_epoch(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
+        utilities.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
+
+
+def test_interrupt_where_nobody_looks_ends_the_run(data, monkeypatch):
+    interrupted_in_epoch(monkeypatch, 3)
+    with pytest.raises(KeyboardInterrupt):
+        utilities.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
+
+
+def test_names_that_keras_counts_on_in_a_kernel_make_no_other_training():
+    def identity(model):
+        return utilities._training_identity(model, [], {})["layers"]
+
+    first, second = small_model(), small_model()
+    assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
+    assert identity(first) == identity(second)
+    inputs = keras.Input((4, 4, 1), dtype="uint8")
+    first, second = (keras.layers.Conv2D(1, 1, padding="same") for _ in range(2))
+    between = first(inputs)
+    wirings = [keras.layers.add([second(between), skipped]) for skipped in (inputs, between)]
+    models = [keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(output))) for output in wirings]
+    for model in models:
+        model.compile("adam", "mse")
+    assert identity(models[0]) != identity(models[1]), "layers that are connected in another way"
+
+
+def test_durations_are_as_exact_as_it_matters():
+    seconds = (0.4, 59.4, 59.6, 61, 3599, 3600, 5000)
+    words = ("0 s", "59 s", "1 min", "1 min 1 s", "59 min 59 s", "1 h 0 min", "1 h 23 min")
+    assert tuple(map(utilities.duration, seconds)) == words
+
+
+def test_the_table_of_a_training_is_short_and_has_the_best_epoch():
+    history = pd.DataFrame(
+        {"loss": 1.0, "val_loss": 2.0, "f1": 0.5, "val_f1": np.sin(np.arange(1, 51)), "seconds": 3.0},
+        index=pd.RangeIndex(1, 51, name="epoch"),
+    )
+    table = utilities.training_table(history, "A model")
+    epochs = table.data.index.tolist()
+    assert epochs[0] == 1 and epochs[-1] == 50 and int(history["val_f1"].idxmax()) in epochs and len(epochs) <= 8
+    assert table.data.columns.tolist() == ["loss", "validation loss", "macro F1", "validation macro F1"]
+    assert table.caption.startswith("A model, 50 epochs in 2 min 30 s: the weights are those of epoch 33")

@@ -1,0 +1,177 @@
+"""One page about a hand-in: `python -m pipeline.index_page --profile full` writes `reports/index.html`.
+
+Results, main figures and links to notebooks and PDFs in one file that needs no network.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import nbformat
+
+import utilities
+from pipeline import submission
+from pipeline.errors import UserError, run_command
+from pipeline.parameters import REPORTED_NOTEBOOKS
+from pipeline.readme import PICTURE_TAG
+
+TAGS = {PICTURE_TAG, "index"}
+"""Cells whose first figure is shown: those of the README's pictures, and some more."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A notebook of the hand-in."""
+
+    name: str
+    label: str
+    title: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Rows of text below the names of their columns, and what is to be said of them."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    note: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure of a part as the source of an image, its caption, and what it shows in words."""
+
+    part: Part
+    source: str
+    caption: str
+    description: str
+
+
+def write_index(profile: str) -> Path:
+    """Write the page into a profile's output folder, from the executed notebooks and metrics there.
+
+    Raises:
+        UserError: a notebook or a metrics file is missing or damaged.
+    """
+    folder = utilities.output_folder(profile)
+    try:
+        notebooks = {name: nbformat.read(folder / f"{name}.ipynb", as_version=4) for name in REPORTED_NOTEBOOKS}
+        parts = {
+            name: Part(name, f"Part {number}", _title(notebook))
+            for number, (name, notebook) in enumerate(notebooks.items(), start=1)
+        }
+        handin = next(iter(notebooks.values())).metadata["handin"]
+        pictures = [picture for name, notebook in notebooks.items() for picture in _pictures(parts[name], notebook)]
+        results = _results(profile)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        option = "" if profile == "full" else f" PROFILE={profile}"
+        raise UserError(
+            f"{utilities._relative(folder)} lacks a part of a finished run, or one is damaged ({type(error).__name__}: {error}): "
+            f"delete its .ipynb, and `make report{option}` makes it anew"
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True
+    )
+    page = environment.get_template("index.html.j2").render(
+        title=f"{handin['Course']}: convolutional neural networks",
+        about=f"Group {handin['Group']}: {handin['Members']}. Run {handin['Run']}.",
+        parts=parts.values(),
+        results=results,
+        claims=_claims(),
+        figures=pictures,
+    )
+    target = folder / "index.html"
+    with utilities.replace_when_complete(target) as temporary:
+        temporary.write_text(page + "\n", encoding="utf-8")
+    return target
+
+
+def _title(notebook: nbformat.NotebookNode) -> str:
+    """The first heading, from the colon on, as a title."""
+    heading = notebook.cells[0].source.splitlines()[0].partition(": ")[2]
+    return heading[0].upper() + heading[1:]
+
+
+def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:
+    found = []
+    for cell in notebook.cells:
+        if not TAGS & set(cell.metadata.get("tags", [])):
+            continue
+        for output in [one for one in cell.get("outputs", []) if "image/svg+xml" in one.get("data", {})][:1]:
+            source = base64.b64encode(output.data["image/svg+xml"].encode()).decode()
+            about = output.metadata
+            found.append(Picture(part, f"data:image/svg+xml;base64,{source}", about["caption"] + ".", about["alt"]))
+    return found
+
+
+def _results(profile: str) -> Table:
+    metrics = utilities.output_folder(profile) / "metrics"
+    first, second = (
+        json.loads((metrics / f"{name}.json").read_text(encoding="utf-8"))
+        for name in ("part1_mnist", "part2_fashion_mnist")
+    )
+    rows = [["LeNet-5 on MNIST, test", *_scores(first["scores"]["test"])]]
+    for name, scores in second["scores"]["validation"].items():
+        rows.append([f"{name[0].upper()}{name[1:]}, validation", *_scores(scores)])
+    note = f"One run, seed {second['parameters']['seed']}; the intervals are 95 %. The best model is {second['scores']['best']}."
+    if score := _held_out(profile):
+        rows.append(["Best model, held-out test images", *_scores(score["held_out"])])
+        verdict = "beats" if score["held_out"]["accuracy"] > score["line"] else "does not beat"
+        note += f" It {verdict} the leaderboard's line of {score['line']:.4f}."
+    else:
+        note += " `make score` adds how it does on the held-out test images."
+    return Table(["", "accuracy", "macro F1", "images"], rows, note)
+
+
+def _scores(scores: dict[str, Any]) -> list[str]:
+    accuracy, f1 = (
+        "{:.4f} ({:.4f} to {:.4f})".format(scores[name], *scores[f"{name}_interval"]) for name in ("accuracy", "f1")
+    )
+    return [accuracy, f1, f"{scores['images']:,}"]
+
+
+def _held_out(profile: str) -> dict[str, Any] | None:
+    """What `make score` found for the submission as it is, or None."""
+    path, sent = utilities.output_folder(profile) / "metrics" / "score.json", submission.path_of(profile)
+    if not (path.exists() and sent.exists()):
+        return None
+    score = json.loads(path.read_text(encoding="utf-8"))
+    return score if score["submission_sha256"] == submission.hash_of(sent) else None
+
+
+def _claims() -> Table:
+    runs, _, claims = utilities.load_experiments()
+    effects = utilities.claim_effects(runs, claims)
+    texts = {claim["name"]: claim["claim"] for claim in claims}
+    rows = [
+        [
+            texts[row["claim"]],
+            utilities.EXPERIMENT_METRICS[row["metric"]],
+            f"{utilities.signed(row['mean'])} ({utilities.signed(row['low'])} to {utilities.signed(row['high'])})",
+            f"{row['p_corrected']:.2g}",
+            row["verdict"],
+        ]
+        for _, row in effects.iterrows()
+    ]
+    note = (
+        f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} at a small budget: each variant against the "
+        "unchanged network with the same seed, p after Holm's correction. Part 3 tells more."
+    )
+    return Table(["claim", "of the", "change (95 % interval)", "p", "verdict"], rows, note)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write one page about a hand-in: results, figures, links.")
+    parser.add_argument("--profile", default="full", help="whose (default: full)")
+    path = write_index(parser.parse_args().profile)
+    print(f"== {path.relative_to(utilities.ROOT)}: {path.stat().st_size / 1e6:.1f} MB ==")
+
+
+if __name__ == "__main__":
+    run_command(main, utilities.DataError)

@@ -1,0 +1,71 @@
+"""How things stand, as `make` alone prints it: `python3 pipeline/state.py make full`. Needs nothing but Python's standard library."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PARTS = {"part1_mnist": "part 1", "part2_fashion_mnist": "part 2", "part3_experiments": "part 3"}
+DATA = {"MNIST": "data/mnist/train-images-idx3-ubyte", "Fashion-MNIST": "data/Fashion_MNIST.h5"}
+SET_UP = "a minute or two, and about 0.6 GB to download the first time"
+
+
+def environment() -> str:
+    configuration = ROOT / ".venv" / "pyvenv.cfg"
+    if not (ROOT / ".venv" / ".complete").exists():
+        return f"not made yet; every command makes it first: {SET_UP}"
+    lines = dict(line.split(" = ", 1) for line in configuration.read_text().splitlines() if " = " in line)
+    return f"ready, Python {lines.get('version', 'unknown')}"
+
+
+def data() -> str:
+    missing = [name for name, path in DATA.items() if not (ROOT / path).exists()]
+    return f"{' and '.join(missing)} missing; `make data` downloads what is" if missing else "ready"
+
+
+def report(make: str, profile: str) -> str:
+    folder = "reports" if profile == "full" else f"reports/{profile}"
+    option = "" if profile == "full" else f" PROFILE={profile}"
+    outdated = [name for name in PARTS if not is_current(make, profile, f"{folder}/{name}.pdf")]
+    if not outdated:
+        return f"current: {folder}/index.html shows it"
+    which = ", ".join(PARTS[name] for name in outdated)
+    text = f"{which} to be made: `make report{option}`"
+    known = [seconds for name in outdated if (seconds := last_duration(ROOT / folder, name)) is not None]
+    return f"{text}, {sum(known) / 60:.0f} min the last time, less if it was interrupted" if known else text
+
+
+def last_duration(folder: Path, notebook: str) -> float | None:
+    """The seconds that a notebook took when it was run last into an output folder, trainings included; None if nothing tells."""
+    try:
+        return float(json.loads((folder / "metrics" / f"{notebook}.json").read_text())["duration_seconds"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def is_current(make: str, profile: str, target: str) -> bool:
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    command = [make, "--question", "--no-print-directory", f"PROFILE={profile}", target]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True).returncode == 0
+
+
+def main() -> None:
+    make, profile = sys.argv[1:]
+    print(f"\nHow things stand, profile {profile}:")
+    for name, text in (("environment", environment()), ("data", data()), ("report", report(make, profile))):
+        print(f"  {name:<11} {text}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,298 @@
+"""The notebooks by hand: a real JupyterLab in a real browser, and the page about the hand-in.
+
+With SCREENSHOTS=<folder> in the environment, pictures of what is seen are kept there.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+from playwright.sync_api import expect, sync_playwright
+from running import environment, stop, wait_for
+
+import utilities
+from pipeline.parameters import NOTEBOOKS_FOLDER
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+SMALL = {
+    "part1_mnist": {"epochs": 1000, "training_images": 600, "profile": '"browser"'},
+    "part2_fashion_mnist": {
+        "iteration1_epochs": 1,
+        "iteration2_epochs": 1,
+        "iteration3_epochs": 2,
+        "iteration3_width": 8,
+        "training_images": 1200,
+        "profile": '"browser"',
+    },
+    "part3_experiments": {"profile": '"browser"'},
+    "experiment": {"share": 0.005, "epochs": 2, "profile": '"browser"'},
+    "welcome": {},
+}
+"""Values of parameters with which a notebook takes seconds; part 1 would take minutes, and is interrupted."""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium of this machine, or of Playwright's own."""
+    with sync_playwright() as playwright:
+        own = Path(playwright.chromium.executable_path)
+        found = next(filter(None, map(shutil.which, NAMES)), str(own) if own.exists() else None)
+        if found is None:
+            pytest.skip(
+                "no Chromium on this machine: install the package chromium, or run `playwright install chromium`"
+            )
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def lab(browser, tmp_path_factory):
+    """A page on a JupyterLab whose folder, elsewhere than the project, holds copies of the notebooks with small parameters."""
+    folder = tmp_path_factory.mktemp("lab")
+    for name, values in SMALL.items():
+        notebook = nbformat.read(NOTEBOOKS_FOLDER / f"{name}.ipynb", as_version=4)
+        for cell in notebook.cells:
+            if "parameters" in cell.metadata.get("tags", []):
+                for parameter, value in values.items():
+                    cell.source, count = re.subn(
+                        rf"^({parameter}: \w+ = )\S+", rf"\g<1>{value}", cell.source, flags=re.M
+                    )
+                    assert count == 1, parameter
+        nbformat.write(notebook, folder / f"{name}.ipynb")
+    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+    settings = folder / "settings" / "@jupyterlab"
+    for plugin, values in (
+        ("notebook-extension/tracker", {"windowingMode": "none"}),  # all cells are in the page
+        ("apputils-extension/notification", {"fetchNews": "false"}),
+    ):
+        (settings / plugin).parent.mkdir(parents=True, exist_ok=True)
+        (settings / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    variables = environment() | {
+        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+    }
+    variables.pop(utilities.HEADLESS_VARIABLE, None)
+    options = [
+        "--no-browser",
+        "--allow-root",
+        "--expose-app-in-browser",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        "--log-level=WARN",
+    ]
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "jupyterlab", *options],
+            cwd=folder,
+            env=variables,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    address = f"http://127.0.0.1:{port}"
+
+    def answers():
+        try:
+            return urllib.request.urlopen(f"{address}/api").status == 200
+        except OSError:
+            assert server.poll() is None, (folder / "log").read_text()
+            return False
+
+    wait_for("JupyterLab", answers, limit=60)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield lambda name: Notebook(page, address, name)
+    page.close()
+    stop(server)
+    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+
+
+class Notebook:
+    """An open notebook: what a person does with it, and what is in it."""
+
+    def __init__(self, page, address, name):
+        self.page, self.name = page, name
+        page.goto(f"{address}/lab/tree/{name}.ipynb?reset")
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        self.wait("status", "idle")
+
+    def cells(self) -> list[dict]:
+        return self.page.evaluate("window.jupyterapp.shell.currentWidget.content.model.toJSON()")["cells"]
+
+    def wait(self, what: str, value: str, limit: float = 60) -> None:
+        state = f"window.jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.{what}"
+        wait_for(f"{what} {value} of {self.name}", lambda: self.page.evaluate(state) == value, limit)
+
+    def menu(self, name: str, entry: str) -> None:
+        self.page.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.get_by_role("menuitem", name=entry, exact=True).click()
+
+    def index(self, text: str) -> int:
+        """Number of the code cell in which a text stands."""
+        return next(
+            n for n, cell in enumerate(self.cells()) if cell["cell_type"] == "code" and text in "".join(cell["source"])
+        )
+
+    def cell(self, text: str):
+        """The code cell with this text as it is seen."""
+        return self.page.locator(".jp-Notebook-cell").nth(self.index(text))
+
+    def wait_until_all_ran(self, limit: float) -> None:
+        def all_ran():
+            cells = [cell for cell in self.cells() if cell["cell_type"] == "code"]
+            for cell in cells:
+                errors = [output for output in cell["outputs"] if output["output_type"] == "error"]
+                assert not errors, (self.name, "".join(cell["source"]), errors[0]["ename"], errors[0]["evalue"])
+            return all(cell["execution_count"] for cell in cells)
+
+        wait_for(f"the last cell of {self.name}", all_ran, limit)
+        self.wait("status", "idle")
+
+    def screenshot(self, name: str, locator=None) -> None:
+        keep_picture(self.page, f"lab_{name}", locator)
+
+
+def keep_picture(page, name, locator=None):
+    if folder := os.environ.get("SCREENSHOTS"):
+        (locator or page).screenshot(path=Path(folder) / f"{name}.png")
+
+
+def picture(cell):
+    return cell.locator("figure img").get_attribute("src")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["welcome", "part3_experiments", "experiment"])
+def test_a_notebook_runs_by_hand_from_a_folder_elsewhere(lab, name):
+    notebook = lab(name)
+    notebook.menu("Run", "Run All Cells")
+    notebook.wait_until_all_ran(limit=120)
+    notebook.screenshot(name)
+
+
+@pytest.mark.slow
+def test_the_curves_grow_and_an_interrupted_training_leaves_a_notebook_that_runs_on(lab):
+    notebook = lab("part1_mnist")
+    notebook.menu("Run", "Run All Cells")
+    training = notebook.cell("utilities.train(")
+    seen = []
+
+    def two_states():
+        bars = training.locator("progress")
+        if bars.count() and training.locator(".jp-RenderedSVG").count():
+            state = (
+                training.locator(".jp-OutputArea").inner_text(),
+                training.locator(".jp-RenderedSVG img, .jp-RenderedSVG svg").first.evaluate(
+                    "e => e.src || e.outerHTML"
+                ),
+            )
+            if all(a != b for one in seen[-1:] for a, b in zip(one, state, strict=True)):
+                seen.append(state)
+        return len(seen) >= 3
+
+    wait_for("curves that grow", two_states, limit=120)
+    assert re.search(
+        r"LeNet-5 on MNIST: epoch \d+ of 1000 · .* so far, about .* left · validation F1 0\.\d{4}", seen[0][0]
+    )
+    training.scroll_into_view_if_needed()
+    notebook.screenshot("training")
+    notebook.page.locator('[data-command="notebook:interrupt-kernel"], [title^="Interrupt"]').first.click()
+    notebook.wait_until_all_ran(limit=180)
+    outputs = notebook.cells()[notebook.index("utilities.train(")]["outputs"]
+    text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
+    epochs = int(re.search(r"Interrupted after epoch (\d+) of 1000", text)[1])
+    shown = [sorted(output["data"]) for output in outputs if "data" in output]
+    assert shown == [["image/svg+xml", "text/plain"], ["text/html", "text/plain"]]
+    assert f"{epochs} epochs in" in "".join(outputs[1]["data"]["text/html"]), (
+        "the table is of the epochs that were trained"
+    )
+    summary = notebook.cells()[notebook.index("After {utilities.counted")]["outputs"][0]["data"]["text/markdown"]
+    assert f"After {epochs} epochs" in "".join(summary)
+    metrics = json.loads((utilities.output_folder("browser") / "metrics" / "part1_mnist.json").read_text())
+    assert metrics["trainings"]["LeNet-5"]["epochs"] == epochs if "LeNet-5" in metrics["trainings"] else True
+
+
+@pytest.mark.slow
+def test_every_control_changes_its_picture(lab):
+    notebook = lab("part2_fashion_mnist")
+    notebook.menu("Run", "Run All Cells")
+    notebook.wait_until_all_ran(limit=240)
+    for explorer, drive in {
+        "mistakes": [
+            ("select", 0, "Shirt"),
+            ("select", 1, "Coat"),
+            ("select", 0, "any"),
+            ("select", 1, "any"),
+            ("slide", 0, 1),
+        ],
+        "class_activation": [("slide", 0, 1), ("select", 0, "Bag"), ("select", 1, 1)],
+        "feature_maps": [("slide", 0, 1), ("select", 0, 1)],
+        "reliability": [("select", 0, 1), ("slide", 0, 2)],
+        "embeddings": [("select", 0, "PCA"), ("slide", 0, -3), ("select", 1, "Shirt")],
+        "what_if": [("slide", 0, 1), ("slide", 1, 3), ("slide", 2, -3), ("slide", 3, 4), ("slide", 4, 5)],
+    }.items():
+        cell = notebook.cell(f"explore.{explorer}(")
+        cell.scroll_into_view_if_needed()
+        expect(cell.locator("figure img")).to_be_visible()
+        assert len(cell.locator("figure img").get_attribute("alt")) > 40
+        notebook.screenshot(explorer, cell)
+        for kind, number, value in drive:
+            before, deadline = picture(cell), time.monotonic() + 30
+            if kind == "select":
+                option = {"label": value} if isinstance(value, str) else {"index": value}
+                cell.locator("select").nth(number).select_option(**option)
+            else:
+                handle = cell.locator(".noUi-handle").nth(number)
+                handle.focus()
+                for _ in range(abs(value)):
+                    handle.press("ArrowRight" if value > 0 else "ArrowLeft")
+            while picture(cell) == before:
+                assert time.monotonic() < deadline, f"{explorer}: {kind} {number} changes nothing"
+                notebook.page.wait_for_timeout(100)
+            assert not cell.locator("pre", has_text="Error").count()
+        notebook.screenshot(f"{explorer}_driven", cell)
+    assert not [
+        cell for cell in notebook.cells() for output in cell.get("outputs", []) if output["output_type"] == "error"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
+def test_the_page_about_a_hand_in_is_readable_and_needs_no_network(browser, smoke_run, width, scheme):
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((utilities.output_folder("smoke") / "index.html").as_uri())
+    assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("figure img").evaluate_all(
+        "images => images.every(image => image.naturalWidth > 0 && image.alt.length > 40)"
+    )
+    text, ground = page.evaluate(
+        "[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"
+    )
+    light, dark = (
+        sum(map(int, re.findall(r"\d+", colour)[:3]))
+        for colour in ((text, ground) if scheme == "dark" else (ground, text))
+    )
+    assert light > 600 and dark < 150
+    for link in page.locator("a[href$='.pdf'], a[href$='.ipynb']").all():
+        assert (utilities.output_folder("smoke") / link.get_attribute("href")).exists()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the results"
+    page.keyboard.press("Enter")
+    assert page.url.endswith("#results")
+    keep_picture(page, f"index_{width}_{scheme}")
+    page.close()
