@@ -6,6 +6,7 @@ PYTHON ?= python3# the Python that makes the environment: 3.11 to 3.13
 GRID ?= experiments.yaml# what make experiments runs
 WORKERS ?=# how many of them at once; as many as this machine has room for by default
 SCHEDULER ?=# address of a running Dask scheduler, tcp://host:8786
+LAB ?=# more options of make lab, such as --no-browser --port=9999
 KAGGLE ?=# a competition on Kaggle that make submit sends to, as in kaggle.com/competitions/NAME
 MESSAGE ?=# what its leaderboard shows beside the submission; the group, the model and its score by default
 SLURM ?=# settings of a Slurm cluster, a file such as pipeline/slurm.yaml
@@ -32,6 +33,7 @@ export KERAS_BACKEND := tensorflow
 .PHONY: help
 help: ## print this list, and how things stand
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
+	@echo "make lab [LAB='--no-browser --port=9999']"
 	@echo "make submit [KAGGLE=COMPETITION] [MESSAGE=TEXT]"
 	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tcp://HOST:PORT | SLURM=FILE]"
 	@awk -F ":.*## " "/^[a-z]+:.*## / {printf \"  make %-11s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
@@ -86,7 +88,7 @@ audit: $(ENVIRONMENT) ## look the locked packages up in the database of known vu
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab on the notebooks, in your browser; Ctrl-C ends it
 	@echo "JupyterLab opens in your browser, or at the address below. What you run there goes to reports/by_hand/. Ctrl-C here ends it."
-	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --ServerApp.preferred_dir=notebooks --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN
+	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --ServerApp.preferred_dir=notebooks --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN $(LAB)
 
 .PHONY: data
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets

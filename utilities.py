@@ -1197,10 +1197,8 @@ def train(
             view.begin(epoch)
             row, weights = _train_epoch(trainer, epoch, X_val, y_val, view.progress)
             if _best_epoch([*history, row]) == epoch:
-                best = (
-                    epoch,
-                    weights,
-                )  # before the history: whatever an interruption leaves, the best weights are no older than it
+                # Before the history grows: whatever an interruption leaves, the best weights are no older than it.
+                best = epoch, weights
             history.append(row)
             if checkpoint is not None:
                 _write_checkpoint(Path(checkpoint), identity, model, history, best[1])

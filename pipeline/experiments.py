@@ -361,7 +361,7 @@ def main() -> None:
         raise UserError(f"--workers is {arguments.workers}: expected at least 1")
     if arguments.workers is not None and arguments.scheduler is not None:
         raise UserError("--workers has no meaning beside --scheduler: the workers are those that the scheduler has")
-    if arguments.grid.stem == "submission" or arguments.grid.stem.endswith("_epochs"):
+    if arguments.grid.stem in ("submission", "submissions") or arguments.grid.stem.endswith("_epochs"):
         raise UserError(
             f"a grid can't be called {arguments.grid.stem}: its table would be reports/{arguments.grid.stem}.csv, which is another's"
         )
@@ -370,6 +370,11 @@ def main() -> None:
     missing = sweep.missing()
     print(f"{len(sweep.runs)} runs, of which {len(sweep.runs) - len(missing)} are finished", flush=True)
     if missing:
+        known = [(result["row"]["seconds"], sweep.runs[name].cost) for name, result in sweep.results.items()]
+        if known:
+            expected = sum(seconds for seconds, _ in known) / sum(cost for _, cost in known)
+            left = utilities.duration(expected * sum(run.cost for run in missing.values()))
+            print(f"the others take about {left} of one core, by what the finished ones took", flush=True)
         with dask_client(arguments.scheduler, arguments.slurm, arguments.workers) as client:
             print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
             if not client.nthreads():

@@ -77,26 +77,29 @@ def lab(browser, tmp_path_factory):
     ):
         (settings / plugin).parent.mkdir(parents=True, exist_ok=True)
         (settings / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
+    command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN"]
+    server, address = started_lab(command, folder, {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")})
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.set_default_timeout(60_000)
+    yield lambda name: Notebook(page, address, name)
+    page.close()
+    stop(server)
+    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+
+
+def started_lab(command, folder, variables):
+    """A JupyterLab that was started with a command in a folder, and its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = environment() | {
-        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-    }
+    variables = environment() | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")} | variables
     variables.pop(utilities.HEADLESS_VARIABLE, None)
-    options = [
-        "--no-browser",
-        "--allow-root",
-        "--expose-app-in-browser",
-        f"--port={port}",
-        "--IdentityProvider.token=",
-        "--log-level=WARN",
-    ]
+    options = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}", "--IdentityProvider.token="]
+    command = [*command, *options] if command[0] != "make" else [*command, f"LAB={' '.join(options)}"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options],
-            cwd=folder,
+            command,
+            cwd=folder if command[0] != "make" else utilities.ROOT,
             env=variables,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -111,12 +114,7 @@ def lab(browser, tmp_path_factory):
             return False
 
     wait_for("JupyterLab", answers, limit=60)
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    page.set_default_timeout(60_000)
-    yield lambda name: Notebook(page, address, name)
-    page.close()
-    stop(server)
-    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+    return server, address
 
 
 class Notebook:
@@ -171,6 +169,24 @@ def keep_picture(page, name, locator=None):
 
 def picture(cell):
     return cell.locator("figure img").get_attribute("src")
+
+
+@pytest.mark.slow
+def test_make_lab_opens_the_welcome_page_with_the_kernel_of_the_environment(browser, tmp_path):
+    server, address = started_lab(["make", "lab"], tmp_path, {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path)})
+    page = browser.new_page()
+    try:
+        page.goto(address)
+        expect(page.locator(".jp-Notebook h1")).to_contain_text("where to begin", timeout=60_000)
+        assert page.url.endswith("/lab/tree/notebooks/welcome.ipynb")
+        expect(page.locator(".jp-DirListing")).to_contain_text("part2_fashion_mnist.ipynb")
+        kernels = json.load(urllib.request.urlopen(f"{address}/api/kernelspecs"))
+        command = kernels["kernelspecs"][kernels["default"]]["spec"]["argv"]
+        assert command[0] in (sys.executable, "python"), "which Jupyter takes for its own Python"
+        assert "reports/by_hand/" in (tmp_path / "log").read_text()
+    finally:
+        page.close()
+        stop(server)
 
 
 @pytest.mark.slow
