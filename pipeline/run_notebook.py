@@ -41,6 +41,8 @@ PYTHONPATH = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "application/pdf")
 """Outputs in base 64, in which no file is named."""
 KERNEL_DIED = "the kernel died, most likely because the machine ran out of memory. Close other programs, or try a smaller batch size."
+BY_HAND_TAG = "by-hand"
+"""Cells that are no part of an executed copy: they tell how to run the notebook by hand."""
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
 """What pandas calls a styled table, at random."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
@@ -168,9 +170,10 @@ def _settings_folder() -> Path:
 def _tidy(
     executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, take out what names this machine, put numbers in the place of random names, and
-    add what the PDF's title block tells."""
+    """Join the pieces of each output stream, take out what is said to who runs it by hand and what names this machine, put numbers in
+    the place of random names, and add what the PDF's title block tells."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
+    executed.cells = [cell for cell in executed.cells if BY_HAND_TAG not in cell.metadata.get("tags", [])]
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
     if title is not None:

@@ -1,4 +1,5 @@
 import re
+import urllib.parse
 
 import nbformat
 import pytest
@@ -56,3 +57,22 @@ def test_calls_the_data_once_and_in_no_absolute_place(notebook):
     assert len(re.findall(r"utilities\.load_(?!experiments)", text)) == (0 if "part 3:" in text else 1)
     assert len(re.findall(r"utilities\.load_experiments", text)) <= 1
     assert not re.search(r"['\"]/", text)
+
+
+def test_the_second_cell_says_how_to_run_it_by_hand_and_no_report_has_it(notebook):
+    hint = notebook.cells[1]
+    assert hint.cell_type == "markdown" and hint.source.startswith("**Run by hand**")
+    assert hint.metadata.tags == ["by-hand", "remove-cell"]
+    for parameter, value in re.findall(r"`(\w+): \w+ = ([\d.]+)`", hint.source):
+        assert f"{parameter}: " in notebook.cells[2].source
+        assert f"{value}" in notebook.cells[2].source or parameter == "share"
+
+
+def test_the_welcome_names_every_notebook_and_its_links_lead_somewhere():
+    welcome = nbformat.read(NOTEBOOKS_FOLDER / "welcome.ipynb", as_version=4)
+    nbformat.validate(welcome)
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_cells(welcome))
+    text = "\n".join(cell.source for cell in welcome.cells)
+    links = [urllib.parse.unquote(link) for link in re.findall(r"\]\(([^)]+)\)", text)]
+    assert all((NOTEBOOKS_FOLDER / link).exists() for link in links)
+    assert {path.name for path in NOTEBOOKS_FOLDER.glob("*.ipynb")} - set(links) == {"welcome.ipynb"}

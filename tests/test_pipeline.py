@@ -43,6 +43,18 @@ def test_the_executed_notebook_is_complete_and_names_no_machine(smoke_run, name)
     assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 3
 
 
+def test_a_training_leaves_one_figure_and_one_table_and_nothing_is_said_to_who_runs_it_by_hand(smoke_run):
+    for name in TRAINING_NOTEBOOKS:
+        cells = nbformat.read(OUTPUT / f"{name}.ipynb", as_version=4).cells
+        for cell in (cell for cell in cells if "utilities.train(" in cell.source and cell.cell_type == "code"):
+            kinds = [sorted(output.data) for output in cell.outputs]
+            assert kinds == [["image/svg+xml", "text/plain"], ["text/html", "text/plain"]]
+        assert not [cell for cell in cells if "by-hand" in cell.metadata.get("tags", [])]
+        assert not [
+            cell for cell in cells if "application/vnd.jupyter.widget-view+json" in str(cell.get("outputs", []))
+        ]
+
+
 @pytest.mark.parametrize("name", REPORTED_NOTEBOOKS)
 def test_the_pdf_holds_every_cell_and_tells_who_handed_in_on_its_first_page(smoke_run, name):
     pdf = OUTPUT / f"{name}.pdf"
