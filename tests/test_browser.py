@@ -71,7 +71,8 @@ def lab(browser, tmp_path_factory):
                         rf"^({parameter}: \w+ = )\S+", rf"\g<1>{value}", cell.source, flags=re.M
                     )
                     assert count == 1, parameter
-        nbformat.write(notebook, folder / f"{name}.ipynb")
+        (folder / "notebooks").mkdir(exist_ok=True)
+        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
     shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
     settings = folder / "settings" / "@jupyterlab"
     for plugin, values in (
@@ -80,9 +81,9 @@ def lab(browser, tmp_path_factory):
     ):
         (settings / plugin).parent.mkdir(parents=True, exist_ok=True)
         (settings / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
-    command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN"]
+    command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN", f"--ServerApp.root_dir={folder / 'notebooks'}"]
     server, address = started_lab(command, folder, {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")})
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page = browser.new_page(viewport={"width": 1180, "height": 860})
     page.set_default_timeout(60_000)
     yield lambda name: Notebook(page, address, name)
     page.close()
