@@ -1272,13 +1272,10 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
     def hash_of_arrays(arrays: Iterable[np.ndarray]) -> str:
         return content_hash({f"{number:04d}": array for number, array in enumerate(arrays)})
 
-    config = model.get_config()
-    parts = [(layer["class_name"], layer["config"].get("name", "")) for layer in config.get("layers", [])]
-    names = _given_by_keras([*parts, *((type(part).__name__, part.name) for part in (model, model.optimizer))])
     return {
-        "layers": hash_of(_renamed(config, names)),
+        "layers": hash_of(_without_counts({"class_name": type(model).__name__, "config": model.get_config()})),
         "initial weights": hash_of_arrays(variable.numpy() for variable in model.variables),
-        "optimiser, loss and metrics": hash_of(_renamed(model.get_compile_config(), names)),
+        "optimiser, loss and metrics": hash_of(_without_counts(model.get_compile_config())),
         "data": hash_of_arrays(data),
         "settings": hash_of(settings),
         "versions": hash_of([keras.__version__, tf.__version__, np.__version__]),
@@ -1287,22 +1284,32 @@ def _training_identity(model: keras.Model, data: Iterable[np.ndarray], settings:
     }
 
 
-def _given_by_keras(parts: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Of classes and names, the names that Keras gave, which counts on in a kernel, and what stands for them: their places."""
-    return {
-        name: f"number {number}"
-        for number, (kind, name) in enumerate(parts)
-        if re.sub(r"_\d+$", "", name).replace("_", "") == kind.lower()
-    }
+def _without_counts(config: Any) -> Any:
+    """A configuration with places for the names that Keras gave to its parts, for which it counts on in a kernel: dense, dense_1, ..."""
+    names: dict[str, str] = {}
 
+    def collect(value: Any) -> None:
+        if isinstance(value, Mapping):
+            kind, own = value.get("class_name"), value.get("config")
+            name = own.get("name") if isinstance(own, Mapping) else None
+            if isinstance(kind, str) and isinstance(name, str):
+                without_count = re.sub(r"_\d+$", "", name).replace("_", "")
+                if without_count == kind.lower():
+                    names.setdefault(name, f"number {len(names)}")
+            value = value.values()
+        if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+            for part in value:
+                collect(part)
 
-def _renamed(config: Any, names: Mapping[str, str]) -> Any:
-    """A nested configuration with other names in it."""
-    if isinstance(config, Mapping):
-        return {key: _renamed(value, names) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [_renamed(value, names) for value in config]
-    return names.get(config, config) if isinstance(config, str) else config
+    def rename(value: Any, named: bool) -> Any:
+        if isinstance(value, Mapping):
+            return {key: rename(part, key == "name") for key, part in value.items()}
+        if isinstance(value, list | tuple):  # of connections between layers, among others
+            return [rename(part, True) for part in value]
+        return names.get(value, value) if named and isinstance(value, str) else value
+
+    collect(config)
+    return rename(config, False)
 
 
 def _notebook_definitions() -> dict[str, Any]:

@@ -581,13 +581,27 @@ def test_interrupt_where_nobody_looks_ends_the_run(data, monkeypatch):
         utilities.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
 
 
-def test_names_that_keras_counts_on_in_a_kernel_make_no_other_training():
+def nested_model():
+    layers = keras.layers
+    block = keras.Sequential([layers.Dense(5, activation=layers.LeakyReLU()), layers.Softmax()])
+    model = keras.Sequential([keras.Input((4,)), block, layers.Dense(3, activation="softmax")])
+    model.compile(utilities.Muon(0.1), "mse", metrics=[utilities.F1Score(num_classes=3)])
+    return model
+
+
+@pytest.mark.parametrize("build", [small_model, nested_model])
+def test_names_that_keras_counts_on_in_a_kernel_make_no_other_training(build):
+    first, second = build(), build()
+    assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
+    for part in ("layers", "optimiser, loss and metrics"):
+        identities = {utilities._training_identity(model, [], {})[part] for model in (first, second)}
+        assert len(identities) == 1, part
+
+
+def test_layers_that_are_connected_or_called_otherwise_make_another_training():
     def identity(model):
         return utilities._training_identity(model, [], {})["layers"]
 
-    first, second = small_model(), small_model()
-    assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
-    assert identity(first) == identity(second)
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     first, second = (keras.layers.Conv2D(1, 1, padding="same") for _ in range(2))
     between = first(inputs)
@@ -595,7 +609,13 @@ def test_names_that_keras_counts_on_in_a_kernel_make_no_other_training():
     models = [keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(output))) for output in wirings]
     for model in models:
         model.compile("adam", "mse")
-    assert identity(models[0]) != identity(models[1]), "layers that are connected in another way"
+    assert identity(models[0]) != identity(models[1])
+    called = [
+        keras.Sequential([inputs, keras.layers.Flatten(), keras.layers.Dense(3, name=name)]) for name in ("a", "b")
+    ]
+    for model in called:
+        model.compile("adam", "mse")
+    assert identity(called[0]) != identity(called[1])
 
 
 def test_durations_are_as_exact_as_it_matters():
