@@ -29,6 +29,9 @@ RUN := .venv/bin/python -m
 ALONE = +@$(PYTHON) pipeline/one_at_a_time.py $(or $1,$(OUTPUT)/.lock) $(MAKE) --no-print-directory
 export PYTHONUTF8 := 1
 export KERAS_BACKEND := tensorflow
+# As they were given, for no shell reads them.
+export LEADERBOARD_COMPETITION = $(value KAGGLE)
+export LEADERBOARD_MESSAGE = $(value MESSAGE)
 
 .PHONY: help
 help: ## print this list, and how things stand
@@ -49,14 +52,14 @@ report-now: $(PARTS:%=$(OUTPUT)/%.pdf) $(OUTPUT)/index.html
 submit: ## submission.csv from the best model of part 2, checked; with KAGGLE=NAME it is sent to that competition
 	$(ALONE) submit-now
 submit-now: $(OUTPUT)/submission.csv
-	@$(if $(KAGGLE),$(RUN) pipeline.leaderboard "$(KAGGLE)" --profile $(PROFILE) $(if $(MESSAGE),--message "$(MESSAGE)"),$(RUN) pipeline.submission check --profile $(PROFILE))
+	@$(RUN) $(if $(filter command%,$(origin KAGGLE)),pipeline.leaderboard,pipeline.submission check) --profile $(PROFILE)
 
 .PHONY: score score-now
 score: ## the local leaderboard: the submission against the held-out labels
 	$(ALONE) score-now
 score-now: $(OUTPUT)/submission.csv
 	@$(RUN) pipeline.submission score --profile $(PROFILE)
-	@$(RUN) pipeline.index_page --profile $(PROFILE)
+	@test ! -e $(OUTPUT)/index.html || $(RUN) pipeline.index_page --profile $(PROFILE)
 
 .PHONY: test
 test: $(ENVIRONMENT) ## all tests, from single functions to a small run through to PDFs
@@ -131,8 +134,8 @@ data/mnist/train-images-idx3-ubyte: | $(ENVIRONMENT)
 data/Fashion_MNIST.h5: | $(ENVIRONMENT)
 	@$(RUN) pipeline.fetch_data fashion_mnist
 
-$(OUTPUT)/part1_mnist.ipynb: data/mnist/train-images-idx3-ubyte
-$(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5 $(EXPERIMENTS)
+$(OUTPUT)/part1_mnist.ipynb: data/mnist/train-images-idx3-ubyte explore.py
+$(OUTPUT)/part2_fashion_mnist.ipynb: data/Fashion_MNIST.h5 explore.py $(EXPERIMENTS)
 $(OUTPUT)/part3_experiments.ipynb: $(EXPERIMENTS)
 $(OUTPUT)/%.ipynb: notebooks/%.ipynb notebooks/profiles/$(PROFILE).yaml handin.yaml utilities.py $(ENVIRONMENT)
 	@$(RUN) pipeline.run_notebook $* --profile $(PROFILE)

@@ -185,7 +185,9 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
 
 def plot_filters(model: keras.Model) -> Figure:
     """The kernels of the first convolution, first input channel, on one scale around zero."""
-    layer = next(layer for layer in model.layers if _is_convolution(layer))
+    layer = next((layer for layer in model.layers if _is_convolution(layer)), None)
+    if layer is None:
+        return _nothing_to_show(f"{model.name} has no layer Conv2D, so there are no filters to show")
     kernels = np.asarray(layer.kernel)[:, :, 0]
     height, width, filters = kernels.shape
     columns = min(filters, 12)
@@ -209,6 +211,14 @@ def _is_convolution(layer: Any) -> bool:
     return type(layer).__name__ == "Conv2D"
 
 
+def _nothing_to_show(reason: str) -> Figure:
+    """A figure that says why there is no picture."""
+    figure, axes = figure_with_axes(1, 1, height=0.6)
+    axes[0, 0].axis("off")
+    axes[0, 0].text(0.5, 0.5, reason, ha="center", va="center")
+    return described(figure, reason, f"No picture: {reason}.")
+
+
 def _feature_layers(model: keras.Model) -> dict[str, Any]:
     """The layers whose outputs are feature maps after the non-linearity, by name, in order."""
     spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
@@ -217,7 +227,7 @@ def _feature_layers(model: keras.Model) -> dict[str, Any]:
     non_linear = [
         layer
         for layer in spatial
-        if (_is_convolution(layer) and layer.activation is not linear)
+        if (type(layer).__name__.endswith("Conv2D") and layer.activation is not linear)
         or isinstance(
             layer,
             keras.layers.ReLU
@@ -227,7 +237,7 @@ def _feature_layers(model: keras.Model) -> dict[str, Any]:
             | keras.layers.Activation,
         )
     ]
-    chosen = non_linear or [layer for layer in spatial if _is_convolution(layer)]
+    chosen = non_linear or [layer for layer in spatial if type(layer).__name__.endswith("Conv2D")]
     return {
         f"{number}: {layer.name}, {layer.output.shape[1]} x {layer.output.shape[2]}": layer
         for number, layer in enumerate(chosen, start=1)
@@ -242,6 +252,8 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
         columns: feature maps to a row.
     """
     layers = _feature_layers(model)
+    if not layers:
+        return _nothing_to_show(f"{model.name} has no convolution, so there are no feature maps to show")
     observer = utilities._import_keras().Model(model.inputs[0], [layer.output for layer in layers.values()])
 
     def draw(image: int, layer: str | None) -> Figure:
@@ -249,11 +261,8 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
         outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
         maps = {name: np.asarray(output)[0] for name, output in zip(layers, outputs, strict=True)}
         if layer is not None:
-            channels = maps[layer].shape[-1]
-            maps = {
-                f"from {start + 1}": maps[layer][..., start : start + columns]
-                for start in range(0, min(channels, 8 * columns), columns)
-            }
+            starts = range(0, maps[layer].shape[-1], columns)
+            maps = {f"from {start + 1}": maps[layer][..., start : start + columns] for start in starts}
         figure, axes = figure_with_axes(1 + len(maps), 1, height=0.35 + 0.56 * (1 + len(maps)))
         rows = {"image": np.squeeze(images[image])[..., np.newaxis]} | maps
         for axis, (name, values) in zip(axes[:, 0], rows.items(), strict=True):
@@ -290,11 +299,11 @@ def _side_by_side(maps: np.ndarray, columns: int) -> np.ndarray:
 def gradient_class_activation(model: keras.Model, images: np.ndarray, classes: np.ndarray, layer: Any) -> np.ndarray:
     """Where in an image a class is seen: Grad-CAM.
 
-    The feature maps of a layer are weighted by the mean gradient of the class's score before the softmax, and added; what speaks
-    against the class is cut off.
+    The feature maps of a layer are weighted by the mean gradient of the class's score, and added; what speaks against the class is cut
+    off. The score is what the softmax is given if it is part of a dense last layer, and else the logarithm of the probability.
 
     Args:
-        model: its last layer is dense, with the softmax in it.
+        model: gives probabilities.
         images: (n, height, width, channels) uint8.
         classes: (n,) class indices.
         layer: of the model, with an output (rows, columns, channels).
@@ -307,10 +316,12 @@ def gradient_class_activation(model: keras.Model, images: np.ndarray, classes: n
     import tensorflow as tf
 
     last = model.layers[-1]
-    observer = utilities._import_keras().Model(model.inputs[0], [layer.output, last.input])
+    dense = type(last).__name__ == "Dense"
+    observer = utilities._import_keras().Model(model.inputs[0], [layer.output, last.input if dense else last.output])
     with tf.GradientTape() as tape:
         maps, hidden = observer(images, training=False)
-        scores = tf.linalg.matmul(hidden, last.kernel) + last.bias
+        scores = tf.linalg.matmul(hidden, last.kernel) if dense else tf.math.log(tf.maximum(hidden, 1e-30))
+        scores = scores + last.bias if dense and last.use_bias else scores
         chosen = tf.reduce_sum(scores * tf.one_hot(classes, scores.shape[-1]))
     weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
     activation = np.maximum(np.asarray(tf.reduce_sum(weights * maps, axis=-1)), 0)
@@ -329,6 +340,8 @@ def class_activation(
         columns: images side by side.
     """
     names, layers = list(class_names), _feature_layers(model)
+    if not layers:
+        return _nothing_to_show(f"{model.name} has no convolution, so what it looks at can't be shown by Grad-CAM")
     fine = [name for name, layer in layers.items() if layer.output.shape[1] >= 7] or list(layers)
     ordered = {name: layers[name] for name in [fine[-1], *(name for name in layers if name != fine[-1])]}
 
@@ -356,7 +369,9 @@ def class_activation(
                 place[3 * at // size]
                 for place, at, size in zip(places, (row, column), activation[number].shape, strict=True)
             ]
-            words.append(f"{title}, strongest at the {' '.join(where)}")
+            words.append(
+                f"{title}, {'strongest at the ' + ' '.join(where) if activation[number].any() else 'nothing speaks for it'}"
+            )
         what = "the class that is predicted" if asked is None else names[asked]
         return described(
             figure,
@@ -490,6 +505,8 @@ def embeddings(
         labels: (n,) class indices.
     """
     names = list(class_names)
+    if len(images) < 4:
+        return _nothing_to_show("a map takes at least four images")
     images, labels = images[:count], labels[:count]
     hidden = last_hidden_outputs(model, images)
     probabilities = utilities.predict_probabilities(model, images)

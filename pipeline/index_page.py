@@ -9,16 +9,18 @@ import argparse
 import base64
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import nbformat
+import pandas as pd
 
 import utilities
 from pipeline import submission
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import REPORTED_NOTEBOOKS
+from pipeline.parameters import REPORTED_NOTEBOOKS, read_handin
 from pipeline.readme import PICTURE_TAG
 
 TAGS = {PICTURE_TAG, "index"}
@@ -83,7 +85,7 @@ def write_index(profile: str) -> Path:
         about=f"Group {handin['Group']}: {handin['Members']}. Run {handin['Run']}.",
         parts=parts.values(),
         results=results,
-        claims=_claims(),
+        claims=_claims(notebooks["part3_experiments"].metadata["papermill"]["parameters"].get("grid")),
         figures=pictures,
     )
     target = folder / "index.html"
@@ -93,9 +95,11 @@ def write_index(profile: str) -> Path:
 
 
 def _title(notebook: nbformat.NotebookNode) -> str:
-    """The first heading, from the colon on, as a title."""
-    heading = notebook.cells[0].source.splitlines()[0].partition(": ")[2]
-    return heading[0].upper() + heading[1:]
+    """The first heading, from the colon on if there is one."""
+    lines = "".join(cell.source for cell in notebook.cells[:1]).splitlines() or ["Without a heading"]
+    heading = lines[0].lstrip("# ")
+    title = heading.partition(": ")[2] or heading
+    return title[:1].upper() + title[1:]
 
 
 def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:
@@ -122,11 +126,12 @@ def _results(profile: str) -> Table:
     note = f"One run, seed {second['parameters']['seed']}; the intervals are 95 %. The best model is {second['scores']['best']}."
     if score := _held_out(profile):
         rows.append(["Best model, held-out test images", *_scores(score["held_out"])])
-        verdict = "beats" if score["held_out"]["accuracy"] > score["line"] else "does not beat"
-        note += f" It {verdict} the leaderboard's line of {score['line']:.4f}."
+        line = read_handin()["leaderboard_line"]
+        verdict = "beats" if score["held_out"]["accuracy"] > line else "does not beat"
+        note += f" It {verdict} the leaderboard's line of {line:.4f}."
     else:
-        note += " `make score` adds how it does on the held-out test images."
-    return Table(["", "accuracy", "macro F1", "images"], rows, note)
+        note += " make score adds how it does on the held-out test images."
+    return Table(["model and images", "accuracy", "macro F1", "images"], rows, note)
 
 
 def _scores(scores: dict[str, Any]) -> list[str]:
@@ -145,16 +150,17 @@ def _held_out(profile: str) -> dict[str, Any] | None:
     return score if score["submission_sha256"] == submission.hash_of(sent) else None
 
 
-def _claims() -> Table:
-    runs, _, claims = utilities.load_experiments()
+def _claims(grid: str | None) -> Table:
+    """The claims of a grid with what its runs say; of the project's own grid if none is named."""
+    runs, _, claims = utilities.load_experiments(utilities.ROOT / (grid or utilities.EXPERIMENTS_FILE.name))
     effects = utilities.claim_effects(runs, claims)
     texts = {claim["name"]: claim["claim"] for claim in claims}
     rows = [
         [
             texts[row["claim"]],
             utilities.EXPERIMENT_METRICS[row["metric"]],
-            f"{utilities.signed(row['mean'])} ({utilities.signed(row['low'])} to {utilities.signed(row['high'])})",
-            f"{row['p_corrected']:.2g}",
+            _or_dash(row["mean"], f"{utilities.signed(row['mean'])} ({_or_dash(row['low'], _interval(row))})"),
+            _or_dash(row["p_corrected"], f"{row['p_corrected']:.2g}"),
             row["verdict"],
         ]
         for _, row in effects.iterrows()
@@ -164,6 +170,15 @@ def _claims() -> Table:
         "unchanged network with the same seed, p after Holm's correction. Part 3 tells more."
     )
     return Table(["claim", "of the", "change (95 % interval)", "p", "verdict"], rows, note)
+
+
+def _interval(row: pd.Series) -> str:
+    return f"{utilities.signed(row['low'])} to {utilities.signed(row['high'])}"
+
+
+def _or_dash(value: float, text: str) -> str:
+    """A text, or a dash if what it tells can't be computed."""
+    return "–" if math.isnan(value) else text
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Send a submission to a competition on Kaggle: `python -m pipeline.leaderboard titanic --profile full`.
+"""Send a submission to a competition on Kaggle: `make submit KAGGLE=titanic`, or `python -m pipeline.leaderboard titanic`.
 
 The file is checked first, each one is sent to a competition once, and `reports/submissions.csv` keeps what was sent. The official client
 does the sending; it is fetched the first time that it is needed, into a cache of its own.
@@ -7,6 +7,7 @@ does the sending; it is fetched the first time that it is needed, into a cache o
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import datetime
 import io
@@ -15,8 +16,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 import utilities
 from pipeline import submission
@@ -28,7 +32,14 @@ CLIENT = ["tool", "run", "--quiet", "--from", "kaggle==2.2.5", "--with", "six", 
 SECONDS_FOR_A_SCORE = 120
 """How long the client waits for the competition's score."""
 COLUMNS = ("time", "competition", "file", "sha256", "message", "held_out_accuracy", "answer")
-NO_ANSWER = "no answer yet"
+NO_ANSWER = "no answer"
+NOT_TAKEN = "not taken"
+BROKEN = re.compile(
+    r"Connection|Remote end closed|Timeout|timed out|Server Error|\b5\d\d\b|cancelled|Traceback", re.IGNORECASE
+)
+"""What the client says if an answer was lost: then a file may be among the competition's submissions, but not ..."""
+NOT_YET_SENT = re.compile(r"StartSubmissionUpload|NameResolutionError")
+"""... if that was before the file itself was sent."""
 CREDENTIALS = (
     "~/.kaggle/access_token",
     "~/.kaggle/access_token.txt",
@@ -51,7 +62,7 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         message: what the leaderboard shows beside it; by default the group, the model and its validation score.
 
     Raises:
-        UserError: there are no credentials, the file was sent before, or the competition did not take it.
+        UserError: there are no credentials, the file was sent before, the competition did not take it, or it is not known whether it did.
         SubmissionError: the file is no valid submission; nothing was sent.
     """
     if not re.fullmatch(r"[\w-]+", competition):
@@ -69,19 +80,53 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         "held_out_accuracy": _held_out_accuracy(profile),
         "answer": NO_ANSWER,
     }
-    log = read_log()
-    _require_new(log, row)
-    _require_credentials()
-    print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
-    write_log([*log, row])  # before it is sent: should this be killed, it is known that it may have arrived
-    returned, lines = _run_client(competition, path, row["message"])
-    answer = " | ".join(lines) or f"the client ended with status {returned} and said nothing"
-    taken = returned == 0 or any(line.startswith("Submission ref:") for line in lines)
-    write_log([*log, row | {"answer": answer if taken else f"not taken: {answer}"}])
+    with _log_to_itself():
+        log = read_log()
+        _require_new(log, row)
+        _require_credentials()
+        _fetch_client()
+        print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
+        write_log([*log, row])  # before it is sent: should this be killed, it is known that it may have arrived
+        lines: list[str] = []
+        try:
+            _run_client(competition, path, row["message"], lines)
+        finally:
+            answer = _answer(lines)
+            write_log([*log, row | {"answer": answer}])
     where = submission.shown(log_path())
-    if not taken:
-        raise UserError(f"the competition did not take it; what it said is above and in {where}")
+    if answer.startswith(NOT_TAKEN):
+        raise UserError(f"the competition did not take it; what was said is above and in {where}")
+    if answer.startswith(NO_ANSWER):
+        raise UserError(
+            f"whether it arrived is not known: look at the competition's page. What was said is above and in {where}"
+        )
     print(f"Sent. The log of what was sent is {where}")
+
+
+def _answer(lines: list[str]) -> str:
+    """What the log says of a sending, from what the client said."""
+    said = " | ".join(lines)
+    if any(line.startswith(("Submission ref:", "Successfully submitted")) for line in lines):
+        return said
+    lost = not lines or any(BROKEN.search(line) and not NOT_YET_SENT.search(line) for line in lines)
+    kind = NO_ANSWER if lost else NOT_TAKEN
+    return f"{kind}: {said}" if said else kind
+
+
+@contextlib.contextmanager
+def _log_to_itself() -> Iterator[None]:
+    """Let nobody else send or write the log meanwhile."""
+    utilities.REPORTS_FOLDER.mkdir(exist_ok=True)
+    lock = filelock.FileLock(log_path().with_name(f".{log_path().name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        print("Another submission is being sent: waiting until it is done ...", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def log_path() -> Path:
@@ -117,9 +162,9 @@ def write_log(rows: list[dict[str, Any]]) -> None:
 def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
     for before in log:
         same = before["sha256"] == row["sha256"] and before["competition"] == row["competition"]
-        if same and not before["answer"].startswith("not taken: "):
+        if same and not before["answer"].startswith(NOT_TAKEN):
             about = f"this file, SHA-256 {row['sha256'][:12]}…, was sent to {row['competition']} on {before['time']}"
-            if before["answer"] == NO_ANSWER:
+            if before["answer"].startswith(NO_ANSWER):
                 raise UserError(
                     f"{about}, and no answer was seen. If the competition's page does not show it, delete its line in "
                     f"{log_path().name} and send it again"
@@ -158,11 +203,22 @@ def _held_out_accuracy(profile: str) -> str:
         return ""
 
 
-def _run_client(competition: str, path: Path, message: str) -> tuple[int, list[str]]:
-    """Run the client, show what it prints as it prints it, and return its status and its lines."""
-    command = [str(Path(sys.prefix) / "bin" / "uv"), *CLIENT, "competitions", "submit", competition]
-    command += ["-f", str(path), "-m", message, "--wait", str(SECONDS_FOR_A_SCORE)]
-    lines = []
+def _client() -> list[str]:
+    return [str(Path(sys.prefix) / "bin" / "uv"), *CLIENT]
+
+
+def _fetch_client() -> None:
+    """Have the client there; if it can't be, that is said before anything is sent."""
+    result = subprocess.run([*_client(), "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if result.returncode:
+        said = (result.stderr or result.stdout).strip() or f"status {result.returncode}"
+        raise UserError(f"Kaggle's client can't be fetched or started, so nothing was sent: {said}")
+
+
+def _run_client(competition: str, path: Path, message: str, lines: list[str]) -> None:
+    """Run the client; show what it prints as it prints it, and add it to the lines."""
+    command = [*_client(), "competitions", "submit", competition, "-f", str(path), f"--message={message}"]
+    command += ["--wait", str(SECONDS_FOR_A_SCORE)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace"
     ) as client:
@@ -170,14 +226,22 @@ def _run_client(competition: str, path: Path, message: str) -> tuple[int, list[s
             if line and "%|" not in line:  # but for its bars of progress
                 print(f"  {line}", flush=True)
                 lines.append(line)
-    return client.returncode, lines
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Send a profile's submission to a competition on Kaggle, once.")
-    parser.add_argument("competition", help="its name as in kaggle.com/competitions/NAME")
+    parser.add_argument(
+        "competition",
+        nargs="?",
+        default=os.environ.get("LEADERBOARD_COMPETITION", ""),
+        help="its name as in kaggle.com/competitions/NAME (default: LEADERBOARD_COMPETITION of the environment, as make sets it)",
+    )
     parser.add_argument("--profile", default="full", help="whose submission (default: full)")
-    parser.add_argument("--message", help="what the leaderboard shows (default: group, model and validation score)")
+    parser.add_argument(
+        "--message",
+        default=os.environ.get("LEADERBOARD_MESSAGE"),
+        help="what the leaderboard shows (default: LEADERBOARD_MESSAGE, or else group, model and validation score)",
+    )
     arguments = parser.parse_args()
     send(arguments.competition, arguments.profile, arguments.message)
 

@@ -78,7 +78,7 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Run": f"{{date}}, profile {profile}",
     } | ({"Seed": str(seed)} if seed is not None else {})
     earlier = last_duration(target.parent, notebook)
-    took = f", {utilities.duration(earlier)} the last time" if earlier is not None else ""
+    took = f", {utilities.duration(earlier)} where it was made last" if earlier is not None else ""
     print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
     execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)
     print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)

@@ -14,10 +14,12 @@ DATA = {"MNIST": "data/mnist/train-images-idx3-ubyte", "Fashion-MNIST": "data/Fa
 SET_UP = "a minute or two, and about 0.6 GB to download the first time"
 
 
-def environment() -> str:
+def environment(make: str) -> str:
     configuration = ROOT / ".venv" / "pyvenv.cfg"
-    if not (ROOT / ".venv" / ".complete").exists():
+    if not (configuration.exists() and (ROOT / ".venv" / ".complete").exists()):
         return f"not made yet; every command makes it first: {SET_UP}"
+    if not is_current(make, "full", ".venv/.complete"):
+        return f"older than requirements.txt; every command makes it anew first: {SET_UP}"
     lines = dict(line.split(" = ", 1) for line in configuration.read_text().splitlines() if " = " in line)
     return f"ready, Python {lines.get('version', 'unknown')}"
 
@@ -32,11 +34,14 @@ def report(make: str, profile: str) -> str:
     option = "" if profile == "full" else f" PROFILE={profile}"
     outdated = [name for name in PARTS if not is_current(make, profile, f"{folder}/{name}.pdf")]
     if not outdated:
-        return f"current: {folder}/index.html shows it"
+        shown = is_current(make, profile, f"{folder}/index.html")
+        return (
+            f"current: {folder}/index.html shows it" if shown else f"current, but for its page; `make report{option}`"
+        )
     which = ", ".join(PARTS[name] for name in outdated)
     text = f"{which} to be made: `make report{option}`"
     known = [seconds for name in outdated if (seconds := last_duration(ROOT / folder, name)) is not None]
-    return f"{text}, {sum(known) / 60:.0f} min the last time, less if it was interrupted" if known else text
+    return f"{text}, {sum(known) / 60:.0f} min where it was made last, less if it was interrupted" if known else text
 
 
 def last_duration(folder: Path, notebook: str) -> float | None:
@@ -58,7 +63,7 @@ def is_current(make: str, profile: str, target: str) -> bool:
 def main() -> None:
     make, profile = sys.argv[1:]
     print(f"\nHow things stand, profile {profile}:")
-    for name, text in (("environment", environment()), ("data", data()), ("report", report(make, profile))):
+    for name, text in (("environment", environment(make)), ("data", data()), ("report", report(make, profile))):
         print(f"  {name:<11} {text}")
 
 

@@ -52,15 +52,42 @@ def test_in_a_notebook_each_control_draws_a_new_picture_and_a_page_has_the_figur
     data, about = panel._repr_mimebundle_()
     assert {"application/vnd.jupyter.widget-view+json", "image/svg+xml", "text/plain"} <= set(data)
     assert len(about["caption"]) > 20 and len(about["alt"]) > 40
-    pictures = [panel.picture.value]
-    for widget in panel.widgets.values():
+    first = panel.picture.value
+    for control, widget in panel.widgets.items():
+        start = widget.value
         if hasattr(widget, "options"):
             widget.value = widget.options[-1]
         else:
             widget.value = widget.max if widget.value != widget.max else widget.min
-        pictures.append(panel.picture.value)
-    assert all("<img" in picture and 'alt="' in picture for picture in pictures), pictures[-1][:300]
-    assert len(set(pictures)) > len(panel.widgets) / 2  # the last of few mistakes are on one page
+        picture = panel.picture.value
+        assert "<img" in picture and 'alt="' in picture, picture[:300]
+        assert picture != first, control
+        widget.value = start
+        assert panel.picture.value == first
+
+
+def test_networks_of_other_kinds_are_shown_as_far_as_can_be():
+    layers = keras.layers
+    convolution = [layers.SeparableConv2D(3, 3, activation="relu"), layers.Flatten()]
+    endings = {
+        "without bias": [*convolution, layers.Dense(10, use_bias=False, activation="softmax")],
+        "softmax apart": [layers.Conv2D(3, 3), layers.Flatten(), layers.Dense(10), layers.Softmax()],
+        "no convolution": [layers.Flatten(), layers.Dense(10, activation="softmax")],
+    }
+    for name, ending in endings.items():
+        model = keras.Sequential([keras.Input((28, 28, 1), dtype="uint8"), layers.Rescaling(1 / 255), *ending])
+        shown = {key: draw(model) for key, draw in EXPLORERS.items()} | {"filters": explore.plot_filters(model)}
+        for key, result in shown.items():
+            if name == "no convolution" and key in ("feature maps", "class activation", "filters"):
+                assert isinstance(result, Figure) and "has no" in result.caption
+            else:
+                assert key == "filters" or "<img" in result.picture.value, (name, key, result.picture.value)
+    assert "at least four images" in explore.embeddings(model, IMAGES[:3], LABELS[:3], CLASSES).caption
+
+
+def test_an_image_in_which_nothing_speaks_for_a_class_is_described_so(lenet5, monkeypatch):
+    monkeypatch.setattr(explore, "gradient_class_activation", lambda *arguments: np.zeros((6, 10, 10)))
+    assert "nothing speaks for it" in explore.class_activation(lenet5, IMAGES, LABELS, CLASSES).picture.value
 
 
 def test_what_goes_wrong_in_a_picture_is_said_in_its_place():

@@ -27,6 +27,8 @@ PREDICTIONS = np.arange(10_500) % 10
 class Kaggle:
     """What the client asks of Kaggle when it submits a file; `refusal` is what the last step is answered with, if anything."""
 
+    BREAK = "no answer, the connection is closed"
+
     def __init__(self):
         self.requests, self.uploaded, self.described, self.user, self.refusal = [], None, None, None, None
         kaggle = self
@@ -63,7 +65,9 @@ class Kaggle:
                     self.answer({"token": "a token", "createUrl": "http://localhost/upload"})
                 elif request == "CreateSubmission":
                     kaggle.described = content
-                    if kaggle.refusal:
+                    if kaggle.refusal == kaggle.BREAK:
+                        self.close_connection = True
+                    elif kaggle.refusal:
                         self.answer({"code": 400, "message": kaggle.refusal}, 400)
                     else:
                         self.answer({"message": "Successfully submitted to clothes", "ref": 12345})
@@ -161,17 +165,53 @@ def test_an_invalid_file_is_never_sent(kaggle):
     assert not kaggle.requests and not leaderboard.log_path().exists()
 
 
-def test_a_sending_whose_answer_was_never_seen_is_not_repeated(kaggle, monkeypatch):
-    def killed(*arguments):
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ([], r"no answer was seen.*delete its line in submissions\.csv"),
+        (["ReadTimeout: CreateSubmission"], r"no answer was seen.*delete its line in submissions\.csv"),
+        (["Submission ref: 12345"], "would be scored the same again: Submission ref: 12345"),
+    ],
+)
+def test_a_sending_that_was_stopped_is_not_repeated(kaggle, monkeypatch, said, why):
+    def killed(competition, path, message, lines):
+        lines += said
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(leaderboard, "_run_client", killed)
         with pytest.raises(KeyboardInterrupt):
             leaderboard.send("clothes", "full")
-    with pytest.raises(UserError, match=r"no answer was seen.*delete its line in submissions\.csv"):
+    with pytest.raises(UserError, match=why):
         leaderboard.send("clothes", "full")
     assert not kaggle.requests
+
+
+def test_a_connection_that_breaks_leaves_it_open_whether_the_file_arrived(kaggle):
+    kaggle.refusal = kaggle.BREAK
+    with pytest.raises(UserError, match="whether it arrived is not known"):
+        leaderboard.send("clothes", "full")
+    assert logged()[0]["answer"].startswith("no answer: ")
+    with pytest.raises(UserError, match="no answer was seen"):
+        leaderboard.send("clothes", "full")
+
+
+def test_two_that_send_at_once_send_one_after_the_other(kaggle, capsys):
+    utilities.write_submission(submission.path_of("best"), PREDICTIONS[::-1], len(PREDICTIONS))
+    senders = [threading.Thread(target=leaderboard.send, args=("clothes", profile)) for profile in ("full", "best")]
+    for sender in senders:
+        sender.start()
+    for sender in senders:
+        sender.join()
+    assert {row["file"] for row in logged()} == {"reports/submission.csv", "reports/best/submission.csv"}
+    assert all("Successfully" in row["answer"] for row in logged())
+
+
+def test_a_client_that_cannot_be_fetched_is_told_before_anything_is_sent(kaggle, monkeypatch):
+    monkeypatch.setattr(leaderboard, "CLIENT", ["tool", "run", "--offline", "--from", "kaggle==0.0.1", "kaggle"])
+    with pytest.raises(UserError, match="client can't be fetched or started, so nothing was sent"):
+        leaderboard.send("clothes", "full")
+    assert not leaderboard.log_path().exists()
 
 
 def test_without_credentials_it_is_said_how_to_get_them(reports):
@@ -204,6 +244,14 @@ def test_the_log_tells_the_held_out_score_of_this_very_file(reports):
 
 
 def test_make_sends_where_a_competition_is_named(smoke_run):
-    result = make("submit", "KAGGLE=no such competition")
-    assert result.returncode
-    assert "'no such competition' is no competition" in result.stderr
+    for name in ("no such competition", 'x"; echo injected; "', "`id`", "$5"):
+        result = make("submit", f"KAGGLE={name}", 'MESSAGE=costs $5, `id` and "quoted"')
+        assert result.returncode
+        assert f"{name!r} is no competition" in result.stderr
+        assert "injected" not in result.stdout
+
+
+def test_a_competition_in_the_environment_alone_sends_nothing(smoke_run, monkeypatch):
+    monkeypatch.setenv("KAGGLE", "clothes")
+    result = make("submit")
+    assert result.returncode == 0 and "is valid" in result.stdout and "Sending" not in result.stdout

@@ -1,5 +1,6 @@
 """What `make` alone tells of how things stand, and the page about a hand-in."""
 
+import html
 import json
 import re
 
@@ -24,19 +25,19 @@ def test_make_alone_lists_the_commands_and_how_things_stand(smoke_run):
 
 def test_what_is_not_there_is_said_with_the_command_that_makes_it(monkeypatch, tmp_path):
     monkeypatch.setattr(state, "ROOT", tmp_path)
-    assert "not made yet; every command makes it first: a minute or two" in state.environment()
+    assert "not made yet; every command makes it first: a minute or two" in state.environment("make")
     assert state.data() == "MNIST and Fashion-MNIST missing; `make data` downloads what is"
     assert state.report("make", "full") == "part 1, part 2, part 3 to be made: `make report`"
     (tmp_path / "reports" / "quick" / "metrics").mkdir(parents=True)
     path = tmp_path / "reports" / "quick" / "metrics" / "part1_mnist.json"
     path.write_text(json.dumps({"duration_seconds": 240}))
-    assert "`make report PROFILE=quick`, 4 min the last time" in state.report("make", "quick")
+    assert "`make report PROFILE=quick`, 4 min where it was made last" in state.report("make", "quick")
     path.write_text("no metrics")
     assert state.last_duration(tmp_path / "reports" / "quick", "part1_mnist") is None
 
 
 def test_the_page_has_the_figures_the_scores_and_the_verdicts(smoke_run):
-    text = (utilities.output_folder("smoke") / "index.html").read_text(encoding="utf-8")
+    text = html.unescape((utilities.output_folder("smoke") / "index.html").read_text(encoding="utf-8"))
     metrics = json.loads((utilities.output_folder("smoke") / "metrics" / "part2_fashion_mnist.json").read_text())
     for scores in metrics["scores"]["validation"].values():
         assert f"{scores['accuracy']:.4f}" in text and f"{scores['f1']:.4f}" in text
