@@ -1,13 +1,17 @@
 """What the explorers compute, and that each is a figure where nobody looks and controls with a picture where somebody does."""
 
 import keras
+import nbformat
 import numpy as np
+import pypdf
 import pytest
 from matplotlib.figure import Figure
 from models import notebook_model
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import explore
 import utilities
+from pipeline.make_pdf import make_pdf
 
 CLASSES = utilities.FASHION_CLASSES
 RANDOM = np.random.default_rng(0)
@@ -184,3 +188,14 @@ def test_a_plane_keeps_groups_apart_and_is_the_same_every_time(projection):
     apart = [np.linalg.norm(centres[a] - centres[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
     assert min(apart) > 2 * spread
     assert explore.on_a_plane(groups[:5], projection).shape == (5, 2)
+
+
+def test_a_notebook_that_was_run_by_hand_prints_the_figure_in_place_of_the_controls(tmp_path):
+    data, about = EXPLORERS["mistakes"](None)._repr_mimebundle_()
+    output = new_output("execute_result", execution_count=1, data=data, metadata=about)
+    cells = [new_markdown_cell("# By hand"), new_code_cell("explore.mistakes()", execution_count=1, outputs=[output])]
+    nbformat.write(new_notebook(cells=cells), tmp_path / "by_hand.ipynb")
+    assert make_pdf(tmp_path / "by_hand.ipynb", tmp_path / "by_hand.pdf") == []
+    (page,) = pypdf.PdfReader(tmp_path / "by_hand.pdf").pages
+    assert "Figure 1: The 12 most confident of" in page.extract_text().replace("\xa0", " ")
+    assert len(page.images) == 12
