@@ -51,8 +51,13 @@ report-now: $(PARTS:%=$(OUTPUT)/%.pdf) $(OUTPUT)/index.html
 .PHONY: submit submit-now
 submit: ## submission.csv from the best model of part 2, checked; with KAGGLE=NAME it is sent to that competition
 	$(ALONE) submit-now
-submit-now: $(OUTPUT)/submission.csv
-	@$(RUN) $(if $(filter command%,$(origin KAGGLE)),pipeline.leaderboard,pipeline.submission check) --profile $(PROFILE)
+SENDING := $(filter command%,$(origin KAGGLE))
+submit-now: $(if $(SENDING),can-send) $(OUTPUT)/submission.csv
+	@$(RUN) $(if $(SENDING),pipeline.leaderboard,pipeline.submission check) --profile $(PROFILE)
+
+.PHONY: can-send
+can-send: $(ENVIRONMENT)
+	@$(RUN) pipeline.leaderboard --check
 
 .PHONY: score score-now
 score: ## the local leaderboard: the submission against the held-out labels
@@ -91,7 +96,7 @@ audit: $(ENVIRONMENT) ## look the locked packages up in the database of known vu
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab on the notebooks, in your browser; Ctrl-C ends it
 	@echo "JupyterLab opens in your browser, or at the address below. What you run there goes to reports/by_hand/. Ctrl-C here ends it."
-	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --ServerApp.preferred_dir=notebooks --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN $(LAB)
+	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --FileContentsManager.preferred_dir=notebooks --KernelManager.transport_encryption=auto --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN $(LAB)
 
 .PHONY: data
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets

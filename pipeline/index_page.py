@@ -20,7 +20,7 @@ import pandas as pd
 import utilities
 from pipeline import submission
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import REPORTED_NOTEBOOKS, read_handin
+from pipeline.parameters import PROFILES_FOLDER, REPORTED_NOTEBOOKS, read_handin
 from pipeline.readme import PICTURE_TAG
 
 TAGS = {PICTURE_TAG, "index"}
@@ -82,7 +82,8 @@ def write_index(profile: str) -> Path:
     )
     page = environment.get_template("index.html.j2").render(
         title=f"{handin['Course']}: convolutional neural networks",
-        about=f"Group {handin['Group']}: {handin['Members']}. Run {handin['Run']}.",
+        about=f"Group {handin['Group']}: {handin['Members']}. Run {handin['Run']}. {_about_profile(profile)}",
+        has_submission=submission.path_of(profile).exists(),
         parts=parts.values(),
         results=results,
         claims=_claims(notebooks["part3_experiments"].metadata["papermill"]["parameters"].get("grid")),
@@ -100,6 +101,13 @@ def _title(notebook: nbformat.NotebookNode) -> str:
     heading = lines[0].lstrip("# ")
     title = heading.partition(": ")[2] or heading
     return title[:1].upper() + title[1:]
+
+
+def _about_profile(profile: str) -> str:
+    """What a profile's file says of it in its first line."""
+    path = PROFILES_FOLDER / f"{profile}.yaml"
+    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
+    return first.lstrip("# ") if first.startswith("#") else ""
 
 
 def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:

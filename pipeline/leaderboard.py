@@ -65,10 +65,7 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         UserError: there are no credentials, the file was sent before, the competition did not take it, or it is not known whether it did.
         SubmissionError: the file is no valid submission; nothing was sent.
     """
-    if not re.fullmatch(r"[\w-]+", competition):
-        raise UserError(
-            f"{competition!r} is no competition: expected its name as in kaggle.com/competitions/NAME, letters, digits and dashes"
-        )
+    require_possible(competition)
     submission.check(profile)
     path = submission.path_of(profile)
     row = {
@@ -83,7 +80,6 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
     with _log_to_itself():
         log = read_log()
         _require_new(log, row)
-        _require_credentials()
         _fetch_client()
         print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
         write_log([*log, row])  # before it is sent: should this be killed, it is known that it may have arrived
@@ -101,6 +97,21 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
             f"whether it arrived is not known: look at the competition's page. What was said is above and in {where}"
         )
     print(f"Sent. The log of what was sent is {where}")
+
+
+def require_possible(competition: str) -> None:
+    """Refuse what can't be sent whatever the file is: with a UserError, if the competition can't be one or there are no credentials."""
+    if not re.fullmatch(r"[\w-]+", competition):
+        raise UserError(
+            f"{competition!r} is no competition: expected its name as in kaggle.com/competitions/NAME, letters, digits and dashes"
+        )
+    in_environment = os.environ.get("KAGGLE_API_TOKEN") or (
+        os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
+    )
+    own_folder = os.environ.get("KAGGLE_CONFIG_DIR")
+    files = [*CREDENTIALS, *([f"{own_folder}/kaggle.json"] if own_folder else [])]
+    if not in_environment and not any(Path(name).expanduser().exists() for name in files):
+        raise UserError(HOW_TO_GET_CREDENTIALS)
 
 
 def _answer(lines: list[str]) -> str:
@@ -172,16 +183,6 @@ def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
             raise UserError(f"{about}, and would be scored the same again: {before['answer']}")
 
 
-def _require_credentials() -> None:
-    in_environment = os.environ.get("KAGGLE_API_TOKEN") or (
-        os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
-    )
-    own_folder = os.environ.get("KAGGLE_CONFIG_DIR")
-    files = [*CREDENTIALS, *([f"{own_folder}/kaggle.json"] if own_folder else [])]
-    if not in_environment and not any(Path(name).expanduser().exists() for name in files):
-        raise UserError(HOW_TO_GET_CREDENTIALS)
-
-
 def _message(profile: str) -> str:
     """The group, the model and its validation score, as the profile's run of part 2 left it."""
     group = read_handin()["group_name"]
@@ -242,7 +243,13 @@ def main() -> None:
         default=os.environ.get("LEADERBOARD_MESSAGE"),
         help="what the leaderboard shows (default: LEADERBOARD_MESSAGE, or else group, model and validation score)",
     )
+    parser.add_argument(
+        "--check", action="store_true", help="only whether it could be sent: the competition's name and the credentials"
+    )
     arguments = parser.parse_args()
+    if arguments.check:
+        require_possible(arguments.competition)
+        return
     send(arguments.competition, arguments.profile, arguments.message)
 
 

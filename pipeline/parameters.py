@@ -59,7 +59,8 @@ class YamlReader:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
             raise UserError(
-                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}"
+                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}. (The mistake may be in a line before. "
+                'A text with a colon, a # or another sign that YAML knows goes between quotes: "like this".)'
             ) from error
         except RecursionError as error:
             raise UserError(f"{path.name} is nested too deeply: expected {expected}") from error

@@ -59,6 +59,12 @@ def test_calls_the_data_once_and_in_no_absolute_place(notebook):
     assert not re.search(r"['\"]/", text)
 
 
+def test_no_line_of_text_begins_like_a_list_by_chance(notebook):
+    """A year at the beginning of a line, before a bracket, is the number of an item to JupyterLab."""
+    lines = [line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines()]
+    assert not [line for line in lines if re.match(r"\s*\d{3,}[.)]", line)]
+
+
 def test_the_second_cell_says_how_to_run_it_by_hand_and_no_report_has_it(notebook):
     hint = notebook.cells[1]
     assert hint.cell_type == "markdown" and hint.source.startswith("**Run by hand**")
