@@ -263,7 +263,7 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
         if layer is not None:
             starts = range(0, maps[layer].shape[-1], columns)
             maps = {f"from {start + 1}": maps[layer][..., start : start + columns] for start in starts}
-        figure, axes = figure_with_axes(1 + len(maps), 1, height=0.35 + 0.56 * (1 + len(maps)))
+        figure, axes = figure_with_axes(1 + len(maps), 1, height=0.3 + 0.5 * (1 + len(maps)))
         rows = {"image": np.squeeze(images[image])[..., np.newaxis]} | maps
         for axis, (name, values) in zip(axes[:, 0], rows.items(), strict=True):
             axis.axis("off")
@@ -350,7 +350,7 @@ def class_activation(
         probabilities = np.asarray(model(images[shown], training=False))
         classes = probabilities.argmax(axis=1) if asked is None else np.full(len(probabilities), asked)
         activation = gradient_class_activation(model, images[shown], classes, layer)
-        figure, axes = figure_with_axes(2, columns, height=3.0)
+        figure, axes = figure_with_axes(2, columns, height=2.2)
         for axis in axes.ravel():
             axis.axis("off")
         words = []
@@ -430,7 +430,7 @@ def reliability(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> 
 
     def draw(model: str | None, bins: int) -> Figure:
         shown = probabilities if model is None else {model: probabilities[model]}
-        figure, axes = figure_with_axes(1, max(2, len(shown)), height=2.9, sharey=True)
+        figure, axes = figure_with_axes(1, max(2, len(shown)), height=2.1, sharey=True)
         ours, line = utilities.colours_of_the_palette(2)
         words = []
         for axis in axes[0, len(shown) :]:
@@ -520,7 +520,7 @@ def embeddings(
         from matplotlib.patheffects import withStroke
 
         points = place(projection)
-        figure, axes = figure_with_axes(1, 1, height=5.2)
+        figure, axes = figure_with_axes(1, 1, height=3.3)
         axis = axes[0, 0]
         for number, (name, colour) in enumerate(zip(names, utilities.colours_of_the_palette(len(names)), strict=True)):
             own = points[labels == number]
@@ -532,7 +532,7 @@ def embeddings(
                 axis.text(*np.median(own, axis=0), name, color="black", path_effects=outline, **text)
         chosen = [index for index in wrong if only is None or only in (labels[index], predictions[index])]
         for index in chosen[:pictures]:
-            picture = OffsetImage(np.squeeze(images[index]), zoom=0.5, cmap="gray_r")
+            picture = OffsetImage(np.squeeze(images[index]), zoom=0.42, cmap="gray_r")
             colour = utilities.colours_of_the_palette(len(names))[predictions[index]]
             frame = {"edgecolor": colour, "linewidth": 1.2}
             axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=frame, zorder=4))
@@ -620,7 +620,7 @@ def what_if(model: keras.Model, images: np.ndarray, labels: np.ndarray, class_na
 
     def still() -> Figure:
         columns = len(next(iter(CHANGES.values()))[1])
-        figure, axes = figure_with_axes(len(CHANGES), columns, height=1.25 * len(CHANGES))
+        figure, axes = figure_with_axes(len(CHANGES), columns, height=1.05 * len(CHANGES))
         words = []
         for row, (what, (argument, values, form)) in zip(axes, CHANGES.items(), strict=True):
             pictures = np.stack([changed(images[start], **{argument: value}) for value in values])

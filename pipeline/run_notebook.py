@@ -153,7 +153,8 @@ def _set_environment_of_kernels(show: bool) -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *PYTHONPATH])
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ[utilities.HEADLESS_VARIABLE] = "terminal" if show else "silent"
-    os.environ.pop("MATPLOTLIBRC", None)
+    for name in ("MATPLOTLIBRC", *(name for name in os.environ if name.startswith("OPENBLAS_"))):
+        os.environ.pop(name, None)  # such as the kind of processor that NumPy's sums are made for
     for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
         os.environ[variable] = str(_settings_folder() / name)
 

@@ -41,7 +41,11 @@ def report(make: str, profile: str) -> str:
     which = ", ".join(PARTS[name] for name in outdated)
     text = f"{which} to be made: `make report{option}`"
     known = [seconds for name in outdated if (seconds := last_duration(ROOT / folder, name)) is not None]
-    return f"{text}, {sum(known) / 60:.0f} min where it was made last, less if it was interrupted" if known else text
+    return (
+        f"{text}, {max(1, round(sum(known) / 60))} min where it was made last, less if it was interrupted"
+        if known
+        else text
+    )
 
 
 def last_duration(folder: Path, notebook: str) -> float | None:

@@ -110,7 +110,7 @@ def test_code_and_packages_that_a_result_depends_on_change_the_identity(run, cha
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        (UTILITIES, "Train a compiled model, print", "Train a model, print"),
+        (UTILITIES, "Train a compiled model, show", "Train a model, show"),
         (UTILITIES, "def plot_samples(", "def plot_random_samples("),
         (UTILITIES, 'PALETTE = "colorblind"', 'PALETTE = "deep"'),
         (UTILITIES, "# --- Training ---", "# --- Learning ---"),
