@@ -84,10 +84,12 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
         write_log([*log, row])  # before it is sent: should this be killed, it is known that it may have arrived
         lines: list[str] = []
+        ended = False
         try:
             _run_client(competition, path, row["message"], lines)
+            ended = True
         finally:
-            answer = _answer(lines)
+            answer = _answer(lines, ended)
             write_log([*log, row | {"answer": answer}])
     where = submission.shown(log_path())
     if answer.startswith(NOT_TAKEN):
@@ -114,12 +116,12 @@ def require_possible(competition: str) -> None:
         raise UserError(HOW_TO_GET_CREDENTIALS)
 
 
-def _answer(lines: list[str]) -> str:
-    """What the log says of a sending, from what the client said."""
+def _answer(lines: list[str], ended: bool) -> str:
+    """What the log says of a sending, from what the client said until it ended or was stopped."""
     said = " | ".join(lines)
     if any(line.startswith(("Submission ref:", "Successfully submitted")) for line in lines):
         return said
-    lost = not lines or any(BROKEN.search(line) and not NOT_YET_SENT.search(line) for line in lines)
+    lost = not ended or not lines or any(BROKEN.search(line) and not NOT_YET_SENT.search(line) for line in lines)
     kind = NO_ANSWER if lost else NOT_TAKEN
     return f"{kind}: {said}" if said else kind
 

@@ -169,6 +169,7 @@ def test_an_invalid_file_is_never_sent(kaggle):
     ("said", "why"),
     [
         ([], r"no answer was seen.*delete its line in submissions\.csv"),
+        (["Warning: there is a newer version"], r"no answer was seen.*delete its line in submissions\.csv"),
         (["ReadTimeout: CreateSubmission"], r"no answer was seen.*delete its line in submissions\.csv"),
         (["Submission ref: 12345"], "would be scored the same again: Submission ref: 12345"),
     ],
