@@ -1,21 +1,21 @@
-"""Have the data sets ready before a notebook needs them: `python -m pipeline.fetch_data mnist fashion_mnist`."""
+"""Download the data sets: `python -m pipeline.fetch_data mnist fashion_mnist`."""
 
 from __future__ import annotations
 
 import argparse
 
-import utilities
+from coursework import course_split, data
 from pipeline.errors import run_command
 
-LOADERS = {"mnist": utilities.load_mnist, "fashion_mnist": utilities.load_fashion_mnist}
+LOADERS = {"mnist": data.load_mnist, "fashion_mnist": course_split.load_fashion_mnist}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Download data sets into data/, unless they are there.")
+    parser = argparse.ArgumentParser(description="Download data sets to data/, unless they exist.")
     parser.add_argument("data_sets", nargs="+", choices=LOADERS)
     for data_set in parser.parse_args().data_sets:
         LOADERS[data_set](verbose=1)
 
 
 if __name__ == "__main__":
-    run_command(main, utilities.DataError)
+    run_command(main, data.DataError)

@@ -17,14 +17,15 @@ import jinja2
 import nbformat
 import pandas as pd
 
-import utilities
+from coursework import files, study
+from coursework.data import DataError
+from coursework.text import signed
 from pipeline import submission
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import PROFILES_FOLDER, REPORTED_NOTEBOOKS, read_handin
-from pipeline.readme import PICTURE_TAG
+from pipeline.parameters import PICTURE_TAG, PROFILES_FOLDER, REPORTED_NOTEBOOKS, read_handin
 
 TAGS = {PICTURE_TAG, "index"}
-"""Cells whose first figure is shown: those of the README's pictures, and some more."""
+"""Tags of the cells whose first figure is shown."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of text below the names of their columns, and what is to be said of them."""
+    """Rows of text with the names of their columns, and a note below."""
 
     columns: list[str]
     rows: list[list[str]]
@@ -47,7 +48,7 @@ class Table:
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A figure of a part as the source of an image, its caption, and what it shows in words."""
+    """A figure of a part: image source, caption and alternative text."""
 
     part: Part
     source: str
@@ -61,21 +62,21 @@ def write_index(profile: str) -> Path:
     Raises:
         UserError: a notebook or a metrics file is missing or damaged.
     """
-    folder = utilities.output_folder(profile)
+    folder = files.output_folder(profile)
     try:
         notebooks = {name: nbformat.read(folder / f"{name}.ipynb", as_version=4) for name in REPORTED_NOTEBOOKS}
         parts = {
             name: Part(name, f"Part {number}", _title(notebook))
             for number, (name, notebook) in enumerate(notebooks.items(), start=1)
         }
-        handin = next(iter(notebooks.values())).metadata["handin"]
+        handin = next(iter(notebooks.values())).metadata["title_block"]
         pictures = [picture for name, notebook in notebooks.items() for picture in _pictures(parts[name], notebook)]
         results = _results(profile)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         option = "" if profile == "full" else f" PROFILE={profile}"
         raise UserError(
-            f"{utilities._relative(folder)} lacks a part of a finished run, or one is damaged ({type(error).__name__}: {error}): "
-            f"delete its .ipynb, and `make report{option}` makes it anew"
+            f"{files.display_path(folder)} lacks a part of a finished run, or one is damaged ({type(error).__name__}: {error}): "
+            f"delete its .ipynb and run `make report{option}`"
         ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True
@@ -90,7 +91,7 @@ def write_index(profile: str) -> Path:
         figures=pictures,
     )
     target = folder / "index.html"
-    with utilities.replace_when_complete(target) as temporary:
+    with files.replace_when_complete(target) as temporary:
         temporary.write_text(page + "\n", encoding="utf-8")
     return target
 
@@ -104,7 +105,7 @@ def _title(notebook: nbformat.NotebookNode) -> str:
 
 
 def _about_profile(profile: str) -> str:
-    """What a profile's file says of it in its first line."""
+    """The description of a profile in the first line of its file."""
     path = PROFILES_FOLDER / f"{profile}.yaml"
     first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
     return first.lstrip("# ") if first.startswith("#") else ""
@@ -123,7 +124,7 @@ def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:
 
 
 def _results(profile: str) -> Table:
-    metrics = utilities.output_folder(profile) / "metrics"
+    metrics = files.output_folder(profile) / "metrics"
     first, second = (
         json.loads((metrics / f"{name}.json").read_text(encoding="utf-8"))
         for name in ("part1_mnist", "part2_fashion_mnist")
@@ -138,7 +139,7 @@ def _results(profile: str) -> Table:
         verdict = "beats" if score["held_out"]["accuracy"] > line else "does not beat"
         note += f" It {verdict} the leaderboard's line of {line:.4f}."
     else:
-        note += " make score adds how it does on the held-out test images."
+        note += " Run make score to add its score on the held-out test images."
     return Table(["model and images", "accuracy", "macro F1", "images"], rows, note)
 
 
@@ -150,42 +151,43 @@ def _scores(scores: dict[str, Any]) -> list[str]:
 
 
 def _held_out(profile: str) -> dict[str, Any] | None:
-    """What `make score` found for the submission as it is, or None."""
-    path, sent = utilities.output_folder(profile) / "metrics" / "score.json", submission.path_of(profile)
-    if not (path.exists() and sent.exists()):
+    """The score that `make score` wrote for the current submission, or None."""
+    path, submitted = files.output_folder(profile) / "metrics" / "score.json", submission.path_of(profile)
+    if not (path.exists() and submitted.exists()):
         return None
     score = json.loads(path.read_text(encoding="utf-8"))
-    return score if score["submission_sha256"] == submission.hash_of(sent) else None
+    return score if score["submission_sha256"] == files.file_sha256(submitted) else None
 
 
 def _claims(grid: str | None) -> Table:
-    """The claims of a grid with what its runs say; of the project's own grid if none is named."""
-    runs, _, claims = utilities.load_experiments(utilities.ROOT / (grid or utilities.EXPERIMENTS_FILE.name))
-    effects = utilities.claim_effects(runs, claims)
+    """The claims of a grid with their verdicts; by default of the project's own grid."""
+    runs, _, claims = study.load_experiments(files.ROOT / (grid or study.EXPERIMENTS_FILE.name))
+    effects = study.claim_effects(runs, claims)
     texts = {claim["name"]: claim["claim"] for claim in claims}
     rows = [
         [
             texts[row["claim"]],
-            utilities.EXPERIMENT_METRICS[row["metric"]],
-            _or_dash(row["mean"], f"{utilities.signed(row['mean'])} ({_or_dash(row['low'], _interval(row))})"),
+            study.EXPERIMENT_METRICS[row["metric"]],
+            _or_dash(row["mean"], f"{signed(row['mean'])} ({_or_dash(row['low'], _interval(row))})"),
             _or_dash(row["p_corrected"], f"{row['p_corrected']:.2g}"),
             row["verdict"],
         ]
         for _, row in effects.iterrows()
     ]
     note = (
-        f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} at a small budget: each variant against the "
-        "unchanged network with the same seed, p after Holm's correction. Part 3 tells more."
+        f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} at the "
+        "reduced budget: each variant against the unchanged network with the same seed, p after Holm's correction. Part 3 has "
+        "the details."
     )
-    return Table(["claim", "of the", "change (95 % interval)", "p", "verdict"], rows, note)
+    return Table(["claim", "metric", "change (95 % interval)", "p", "verdict"], rows, note)
 
 
 def _interval(row: pd.Series) -> str:
-    return f"{utilities.signed(row['low'])} to {utilities.signed(row['high'])}"
+    return f"{signed(row['low'])} to {signed(row['high'])}"
 
 
 def _or_dash(value: float, text: str) -> str:
-    """A text, or a dash if what it tells can't be computed."""
+    """A text, or a dash if its value is NaN."""
     return "–" if math.isnan(value) else text
 
 
@@ -193,8 +195,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write one page about a hand-in: results, figures, links.")
     parser.add_argument("--profile", default="full", help="whose (default: full)")
     path = write_index(parser.parse_args().profile)
-    print(f"== {path.relative_to(utilities.ROOT)}: {path.stat().st_size / 1e6:.1f} MB ==")
+    print(f"== {files.display_path(path)}: {path.stat().st_size / 1e6:.1f} MB ==")
 
 
 if __name__ == "__main__":
-    run_command(main, utilities.DataError)
+    run_command(main, DataError)

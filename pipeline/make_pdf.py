@@ -33,7 +33,7 @@ def make_pdf(notebook: Path, pdf: Path, settings: Settings | None = None) -> lis
         raise UserError(str(error)) from error
     except OSError as error:
         raise UserError(f"{notebook} can't be read: {error.strerror}") from error
-    # As `utilities.replace_when_complete` does it; importing NumPy and pandas with it would double the time of an export.
+    # As `files.replace_when_complete` does it; importing NumPy and pandas with it would double the time of an export.
     temporary = pdf.with_name(f".{pdf.name}.new")
     temporary.unlink(missing_ok=True)
     try:

@@ -1,11 +1,11 @@
-"""The parameters of a notebook: what it declares, what a profile sets, and whether the two fit.
+"""The parameters of a notebook: its declarations, the values of a profile, and their checks.
 
-A notebook declares its parameters in the cell tagged `parameters`, one to a line:
+A notebook declares its parameters in the cell tagged `parameters`, one per line:
 
     epochs: int = 20  # in [1, 1000]: passes over the training images
 
-The comment may begin with what is allowed: an interval, where a round bracket leaves the end out, as in `in (0, 1)`,
-or a choice of words, as in `in {constant, cosine}`.
+The comment may begin with the allowed values: an interval, where a round bracket excludes the end, as in `in (0, 1)`, or a
+set of words, as in `in {constant, cosine}`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ from typing import Any
 import papermill
 import yaml
 
-import utilities
+from coursework import files
 from pipeline.errors import UserError
 
-NOTEBOOKS_FOLDER = utilities.ROOT / "notebooks"
+NOTEBOOKS_FOLDER = files.ROOT / "notebooks"
 PROFILES_FOLDER = NOTEBOOKS_FOLDER / "profiles"
-HANDIN_FILE = utilities.ROOT / "handin.yaml"
+HANDIN_FILE = files.ROOT / "handin.yaml"
 TRAINING_NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
 REPORTED_NOTEBOOKS = (*TRAINING_NOTEBOOKS, "part3_experiments")
+PICTURE_TAG = "readme"
+"""Tag of the cells whose figure the README shows."""
 
 TYPES = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list}
 INTERVAL = re.compile(r"in ([\[(])\s*([^,\s]+)\s*,\s*([^,\s]+?)\s*([\])])")
@@ -35,14 +37,14 @@ CHOICE = re.compile(r"in \{([^}]*)\}")
 
 
 class YamlReader:
-    """Reads a YAML file with the line of each part, so that a mistake can be pointed at.
+    """Reads a YAML file with the line of each part, so that errors can name it.
 
     Args:
-        path: of the file.
-        expected: what it should be, for the message if it is not there.
+        path: the file.
+        expected: its expected content, for the message if it does not exist.
 
     Raises:
-        UserError: it is not there, or is not valid YAML without aliases.
+        UserError: the file does not exist, or is not valid YAML without aliases.
     """
 
     def __init__(self, path: Path, expected: str):
@@ -54,13 +56,13 @@ class YamlReader:
         except OSError as error:
             raise UserError(f"{path} can't be read: {error.strerror}: expected {expected}") from error
         except UnicodeDecodeError as error:
-            raise UserError(f"{path.name} is no text: {error}") from error
+            raise UserError(f"{path.name} is not valid UTF-8 text: {error}") from error
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             where = f", line {mark.line + 1}" if mark else ""
             raise UserError(
-                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}. (The mistake may be in a line before. "
-                'A text with a colon, a # or another sign that YAML knows goes between quotes: "like this".)'
+                f"{path.name}{where}: not valid YAML: {getattr(error, 'problem', None) or error}. (The error may be in an "
+                'earlier line. Quote texts with a colon, a # or another special character: "like this".)'
             ) from error
         except RecursionError as error:
             raise UserError(f"{path.name} is nested too deeply: expected {expected}") from error
@@ -68,8 +70,8 @@ class YamlReader:
 
     def _plain(self, node: yaml.Node, place: tuple) -> Any:
         self.lines.setdefault(place, node.start_mark.line + 1)
-        if id(node) in self.seen:  # it may hold itself, or blow up
-            raise self.error(place, "an alias (*name) is not understood here: write the value out")
+        if id(node) in self.seen:  # it may be recursive, or grow exponentially
+            raise self.error(place, "an alias (*name) is not supported: write the value out")
         self.seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             return [self._plain(child, (*place, number)) for number, child in enumerate(node.value)]
@@ -77,22 +79,20 @@ class YamlReader:
             content: dict[Any, Any] = {}
             for key_node, child in node.value:
                 if not isinstance(key_node, yaml.ScalarNode):
-                    raise self.error(place, "a list or a mapping stands before a colon: expected a name")
+                    raise self.error(place, "a list or a mapping is not a valid key: expected a name")
                 key = self._plain(key_node, (*place, "?"))
                 self.lines[*place, key] = key_node.start_mark.line + 1
                 if key in content:
-                    raise self.error((*place, key), f"{key} is there twice")
+                    raise self.error((*place, key), f"{key} is a duplicate")
                 content[key] = self._plain(child, (*place, key))
             return content
         if node.tag.endswith(":merge"):
-            raise self.error(place, "a merge (<<) is not understood here: write the lines out")
+            raise self.error(place, "a merge (<<) is not supported: write the lines out")
         try:
             value = yaml.SafeLoader("").construct_object(node)
             str(value).encode()
-        except (
-            Exception
-        ) as error:  # PyYAML dies of impossible numbers, dates and tags in many ways; half a letter is no text
-            raise self.error(place, f"{node.value[:80]!r} is no {node.tag.rpartition(':')[2]}") from error
+        except Exception as error:  # PyYAML raises many kinds for invalid numbers, dates, tags and lone surrogates
+            raise self.error(place, f"{node.value[:80]!r} is not a valid {node.tag.rpartition(':')[2]}") from error
         return value
 
     def error(self, place: tuple, text: str) -> UserError:
@@ -101,7 +101,7 @@ class YamlReader:
         return UserError(f"{self.path.name}, line {self.lines[place]}: {text}")
 
     def get(self, place: tuple, kind: type, expected: str, default: Any = None) -> Any:
-        """What stands at a place, if it is of a kind and not empty; `default` if nothing stands there."""
+        """The value at a place, which must be of a kind and not empty; `default` if it is missing."""
         value: Any = self.content
         for key in place:
             if isinstance(value, dict) and key not in value and default is not None:
@@ -121,15 +121,15 @@ class YamlReader:
 
 
 def read_yaml(path: Path, expected: str) -> dict[str, Any]:
-    """A YAML file that holds a mapping, or a UserError that names it."""
+    """Read a YAML file with a mapping; a UserError names the file if it has another content."""
     content = YamlReader(path, expected).content
     if not isinstance(content, dict):
-        raise UserError(f"{path.name} holds no `name: value` lines")
+        raise UserError(f"{path.name} has no `name: value` lines: expected {expected}")
     return content
 
 
 def read_profile(profile: str, notebook: str) -> dict[str, Any]:
-    """What a profile sets for a notebook."""
+    """The values that a profile sets for a notebook."""
     path = PROFILES_FOLDER / f"{profile}.yaml"
     known = sorted(file.stem for file in PROFILES_FOLDER.glob("*.yaml"))
     if profile not in known:
@@ -142,11 +142,11 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
         )
     values = content.get(notebook) or {}
     if not isinstance(values, dict):
-        raise UserError(f"{path.name}: {notebook} holds no `parameter: value` lines")
+        raise UserError(f"{path.name}: {notebook} has no `parameter: value` lines")
     reserved = [name for name in values if name == "profile" or str(name).startswith("group_")]
     if reserved:
         raise UserError(
-            f"{path.name} sets {', '.join(reserved)}: the profile is its file's name, the group is in handin.yaml"
+            f"{path.name} sets {', '.join(reserved)}: the file's name is the profile, and handin.yaml sets the group"
         )
     return values
 
@@ -176,19 +176,19 @@ def read_handin() -> dict[str, Any]:
 
 
 def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Refuse a parameter that the notebook does not declare, or a value of the wrong type or out of range.
+    """Raise a UserError for an undeclared parameter, or a value of the wrong type or out of range.
 
-    The values the notebook itself declares are held to the same.
+    The notebook's own values are checked as well.
 
     Returns:
-        All parameters of the run: `values`, and the notebook's own for those not in it.
+        All parameters of the run: `values`, and the notebook's own values for the others.
     """
     declared = _declared(notebook, notebook.stat().st_mtime_ns)
     try:
         defaults = {name: ast.literal_eval(declaration["default"]) for name, declaration in declared.items()}
     except (ValueError, SyntaxError) as error:
         raise UserError(
-            f"{notebook.name}: a parameter's value is no plain value, such as 3 or 'text' ({error})"
+            f"{notebook.name}: a parameter's value is not a literal such as 3 or 'text' ({error})"
         ) from error
     for name, value in (defaults | values).items():
         if name not in declared:
@@ -206,7 +206,7 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=16)
 def _declared(notebook: Path, modified: int) -> dict[str, Any]:
-    """What a notebook declares, read once for each time that it was modified: a grid asks for it again and again."""
+    """The declarations of a notebook, cached for each time of its last change."""
     try:
         return papermill.inspect_notebook(notebook)
     except ValueError as error:
@@ -219,7 +219,7 @@ def _type_name(kind: type | tuple[type, ...]) -> str:
 
 
 def _outside(value: Any, help_text: str) -> str | None:
-    """What is allowed, in words, if `value` is not; `help_text` is the comment behind the declaration."""
+    """The allowed values in words if `value` is not one of them; `help_text` is the comment of the declaration."""
     if match := CHOICE.match(help_text):
         allowed = [word.strip() for word in match[1].split(",")]
         return None if value in allowed else f"one of {', '.join(allowed)}"

@@ -10,13 +10,13 @@ from typing import Any
 
 import nbformat
 
-import utilities
+from coursework import files, study
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS
 
-README = utilities.ROOT / "README.md"
+README = files.ROOT / "README.md"
 START, END = "<!-- results: written by `make readme`, do not edit -->", "<!-- end of results -->"
-BENCHMARK_FILE = utilities.ROOT / "benchmarks" / "results.json"
+BENCHMARK_FILE = files.ROOT / "benchmarks" / "results.json"
 PICTURE_TAG = "readme"
 
 REFERENCE_ITERATIONS = {  # the reference solution's figures as the assignment states them
@@ -92,10 +92,10 @@ def benchmark_sentences() -> str:
 
 def experiment_sentences() -> str:
     """The claims of part 2's discussion with the verdicts of part 3."""
-    runs, _, claims = utilities.load_experiments()
+    runs, _, claims = study.load_experiments()
     finished = runs[runs["status"] == "finished"]
     at_full = int((finished["budget"] == "full").sum())
-    sentences = utilities.claim_sentences(utilities.claim_effects(runs, claims), claims)
+    sentences = study.claim_sentences(study.claim_effects(runs, claims), claims)
     return (
         f"What single changes do to iteration 2, from {len(finished):,} of {len(runs):,} runs of `make experiments`, all but {at_full:,} at a small "
         "budget (change of the validation macro F1 with its 95 % interval, p after Holm's correction):\n\n"
@@ -110,7 +110,7 @@ def _seeds(recipe: dict[str, Any]) -> str:
 
 
 def _read_run(profile: str) -> dict[str, Any]:
-    folder = utilities.output_folder(profile) / "metrics"
+    folder = files.output_folder(profile) / "metrics"
     names = (*TRAINING_NOTEBOOKS, "score")
     missing = [name for name in names if not (folder / f"{name}.json").exists()]
     if missing:
@@ -138,12 +138,12 @@ def _with_interval(result: dict[str, Any]) -> str:
 def write_pictures() -> None:
     """Write the figures of cells tagged `readme` in the executed notebooks to `reports/figures/`."""
     for notebook in REPORTED_NOTEBOOKS:
-        executed = nbformat.read(utilities.REPORTS_FOLDER / f"{notebook}.ipynb", as_version=4)
+        executed = nbformat.read(files.REPORTS_FOLDER / f"{notebook}.ipynb", as_version=4)
         for cell in executed.cells:
             if PICTURE_TAG not in cell.metadata.get("tags", []):
                 continue
             (picture,) = (output.data["image/svg+xml"] for output in cell.outputs if "data" in output)
-            with utilities.replace_when_complete(utilities.REPORTS_FOLDER / "figures" / f"{notebook}.svg") as temporary:
+            with files.replace_when_complete(files.REPORTS_FOLDER / "figures" / f"{notebook}.svg") as temporary:
                 temporary.write_text(picture, encoding="utf-8")
 
 
@@ -165,7 +165,7 @@ def main() -> None:
     argparse.ArgumentParser(description="Write the README's results table and pictures from reports/.").parse_args()
     text = readme_with_results(README.read_text(encoding="utf-8"))
     write_pictures()
-    with utilities.replace_when_complete(README) as temporary:
+    with files.replace_when_complete(README) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print("README.md: results are current")
 

@@ -23,7 +23,9 @@ from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 from traitlets.config import Config
 
-import utilities
+from coursework import files
+from coursework.session import HEADLESS_VARIABLE
+from coursework.text import format_duration
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import (
     NOTEBOOKS_FOLDER,
@@ -35,27 +37,27 @@ from pipeline.parameters import (
 from pipeline.state import last_duration
 
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
-"""Not the kernel's own remarks about being shut down. And no thread of its own for what libraries print past Python: it outlives the
-event loop now and then, and tells so in a traceback (github.com/ipython/ipykernel/issues/1155)."""
+"""Silences the kernel's messages about its shutdown, and turns off its thread for output of C libraries, which may outlive the
+event loop and print a traceback (github.com/ipython/ipykernel/issues/1155)."""
 PYTHONPATH = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "application/pdf")
-"""Outputs in base 64, in which no file is named."""
+"""Outputs in base 64, which contain no paths."""
 KERNEL_DIED = "the kernel died, most likely because the machine ran out of memory. Close other programs, or try a smaller batch size."
 BY_HAND_TAG = "by-hand"
-"""Cells that are no part of an executed copy: they tell how to run the notebook by hand."""
+"""Tag of cells about running by hand, which executed copies leave out."""
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
-"""What pandas calls a styled table, at random."""
+"""The random name that pandas gives to a styled table."""
 ADDRESS = re.compile(r" at 0x[0-9a-f]+(?=>)")
-"""Where in memory an object was that has no better text than that."""
+"""The memory address in the default text of an object."""
 CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]{0,300}?/ipykernel_\d+/\d+\.py")
-"""The temporary file that a cell is to Python: a warning names it, and with it where this machine has such files."""
+"""The temporary file of a cell, which warnings name with a folder of this machine."""
 
 
 def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
-    """Execute a part of the hand-in and put the executed copy into the profile's output folder, complete or not at all.
+    """Execute a part of the hand-in; write the executed copy to the profile's output folder, atomically.
 
     Args:
-        output: another folder in `reports/` than the profile's.
+        output: name of an output folder in `reports/`; the profile's by default.
 
     Returns:
         The path of the executed notebook.
@@ -66,7 +68,7 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
     began = time.time()
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
     output = profile if output is None else output
-    target = utilities.output_folder(output) / f"{notebook}.ipynb"
+    target = files.output_folder(output) / f"{notebook}.ipynb"
     handin = read_handin()
     group = {name: value for name, value in handin.items() if name.startswith("group_")}
     parameters = read_profile(profile, notebook) | group | {"profile": output}
@@ -78,10 +80,10 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Run": f"{{date}}, profile {profile}",
     } | ({"Seed": str(seed)} if seed is not None else {})
     earlier = last_duration(target.parent, notebook)
-    took = f", {utilities.duration(earlier)} where it was made last" if earlier is not None else ""
+    took = f", {format_duration(earlier)} last time" if earlier is not None else ""
     print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
     execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)
-    print(f"== {notebook}: {time.time() - began:.0f} s, {target.relative_to(utilities.ROOT)} ==", flush=True)
+    print(f"== {notebook}: {time.time() - began:.0f} s, {files.display_path(target)} ==", flush=True)
     return target
 
 
@@ -95,24 +97,24 @@ def execute_notebook(
     began: float | None = None,
     show: bool = True,
 ) -> None:
-    """Execute a notebook; its executed copy stands at `target` when all its cells have run, and not before.
+    """Execute a notebook; its executed copy replaces `target` once all its cells have run.
 
     Args:
-        parameters: what the notebook's own values are replaced by.
-        title: lines of the PDF's title block; `{date}` in one is the day of the run.
+        parameters: values that replace the notebook's own.
+        title: lines of the PDF's title block; `{date}` is replaced by the day of the run.
         authors: names in the PDF's properties.
-        began: when the parameters were read, for what is edited from then on is newer than the executed copy.
-        show: print what the cells print while they run.
+        began: time at which the parameters were read; make compares later edits with it.
+        show: print the output of the cells while they run.
 
     Raises:
-        UserError: a cell failed, or the kernel died. What was run until then is kept beside the target, as
+        UserError: a cell failed, or the kernel died. The cells run so far are kept beside the target, in
             `<notebook>.failed.ipynb`.
     """
     failed = target.with_suffix(".failed.ipynb")
-    kept = f"The notebook up to there is kept for reading: {failed.relative_to(utilities.ROOT)}"
+    kept = f"The notebook with its output so far: {files.display_path(failed)}"
     began = time.time() if began is None else began
     _set_environment_of_kernels(show)
-    with utilities.replace_when_complete(target) as temporary:
+    with files.replace_when_complete(target) as temporary:
         try:
             papermill.execute_notebook(
                 source,
@@ -132,53 +134,53 @@ def execute_notebook(
                 f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n{kept}"
             ) from error
         except KeyboardInterrupt:
-            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would tell how what was interrupted died
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would print tracebacks of the interruption
             raise
         except DeadKernelError as error:
             temporary.replace(failed)
             raise UserError(f"{source.stem}: {KERNEL_DIED}\n{kept}") from error
         except RuntimeError as error:
-            if not str(error).startswith(("Kernel died", "Kernel didn't respond")):  # while it started
+            if not str(error).startswith(("Kernel died", "Kernel didn't respond")):  # at its start
                 raise
-            raise UserError(f"{source.stem}: {KERNEL_DIED} It did so while it started ({error}).") from error
+            raise UserError(f"{source.stem}: {KERNEL_DIED} It died while it started ({error}).") from error
         executed = nbformat.read(temporary, as_version=4)
-        nbformat.write(_tidy(executed, parameters, title, authors), temporary)
-        os.utime(temporary, (began, began))  # what was edited while this ran is newer, and make sees it
+        nbformat.write(tidy(executed, parameters, title, authors), temporary)
+        os.utime(temporary, (began, began))  # edits during the run are newer, so make sees them
     failed.unlink(missing_ok=True)
 
 
 def _set_environment_of_kernels(show: bool) -> None:
-    """What kernels find from now on: that nobody looks at them, this checkout's code, and settings of Keras, Matplotlib and IPython that are nobody's, so that what
-    a user has in the home folder changes no result."""
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(utilities.ROOT), *PYTHONPATH])
+    """Set the environment variables of kernels: headless, with this checkout's code, and with empty settings of Keras,
+    Matplotlib and IPython, so that the settings in a user's home folder change no result."""
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(files.ROOT), *PYTHONPATH])
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ[utilities.HEADLESS_VARIABLE] = "terminal" if show else "silent"
+    os.environ[HEADLESS_VARIABLE] = "terminal" if show else "silent"
     for name in ("MATPLOTLIBRC", *(name for name in os.environ if name.startswith("OPENBLAS_"))):
-        os.environ.pop(name, None)  # such as the kind of processor that NumPy's sums are made for
+        os.environ.pop(name, None)  # such as the processor type that NumPy's sums are compiled for
     for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
         os.environ[variable] = str(_settings_folder() / name)
 
 
 @functools.cache
 def _settings_folder() -> Path:
-    """A folder in the environment's, or a temporary one if that can't be written."""
+    """A folder in the environment, or a temporary one if the environment is read-only."""
     folder = Path(sys.prefix) / "settings"
     with suppress(OSError):
         folder.mkdir(exist_ok=True)
     return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="settings."))
 
 
-def _tidy(
+def tidy(
     executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, take out what is said to who runs it by hand and what names this machine, put numbers in
-    the place of random names, and add what the PDF's title block tells."""
+    """Join the pieces of each output stream, remove cells about running by hand and paths of this machine, replace random
+    names by numbers, and add the PDF's title block."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     executed.cells = [cell for cell in executed.cells if BY_HAND_TAG not in cell.metadata.get("tags", [])]
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
     if title is not None:
-        executed.metadata["handin"] = {name: line.replace("{date}", started[:10]) for name, line in title.items()}
+        executed.metadata["title_block"] = {name: line.replace("{date}", started[:10]) for name, line in title.items()}
         executed.metadata["authors"] = [{"name": name} for name in authors]
     for number, cell in enumerate(executed.cells):
         cell.metadata.pop("papermill", None)
@@ -189,7 +191,7 @@ def _tidy(
             data = output.get("data", {})
             for fields in (output, data):
                 texts = {name: value for name, value in fields.items() if name != "data" and name not in PICTURES}
-                fields.update({name: _without_places(value) for name, value in texts.items()})
+                fields.update({name: redact_paths(value) for name, value in texts.items()})
             if "text/html" in data:
                 data["text/html"] = TABLE_NAME.sub(f"T_{number}_{place}", data["text/html"])
             if "text/plain" in data:
@@ -197,19 +199,19 @@ def _tidy(
     return executed
 
 
-def _without_places(value: Any) -> Any:
-    """A text, or what texts are nested in, that names files from the project's root or the user's home, never by their whole path."""
+def redact_paths(value: Any) -> Any:
+    """Make paths in a text, or in nested texts, relative to the project's root or the user's home."""
     if isinstance(value, list):
-        return [_without_places(part) for part in value]
+        return [redact_paths(part) for part in value]
     if isinstance(value, dict):
-        return {name: _without_places(part) for name, part in value.items()}
+        return {name: redact_paths(part) for name, part in value.items()}
     if not isinstance(value, str):
         return value
     value = CELL_FILE.sub("a cell", value)
-    home = os.path.expanduser("~")  # noqa: PTH111, Path's raises where a user has none
-    for folder, instead in ((str(utilities.ROOT), ""), (home, "~/")):
+    home = os.path.expanduser("~")  # noqa: PTH111, Path.home raises without a home folder
+    for folder, replacement in ((str(files.ROOT), ""), (home, "~/")):
         if len(folder) > 1:
-            value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?:/|(?![\w.-]))", instead, value)
+            value = re.sub(rf"(?<![\w.-]){re.escape(folder)}(?:/|(?![\w.-]))", replacement, value)
     return value
 
 

@@ -1,4 +1,4 @@
-"""Make the environment: `python3 pipeline/set_up.py .venv`. Needs nothing but Python's standard library."""
+"""Create the environment: `python3 pipeline/set_up.py .venv`. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from one_at_a_time import acquire
+from lock import acquire
 
 ROOT = Path(__file__).resolve().parent.parent
 SUPPORTED = [(3, 11), (3, 12), (3, 13)]
 
 
 def supported_python() -> str:
-    """The running Python if TensorFlow has wheels for it, else another one on the path that is supported."""
+    """The running Python if TensorFlow has wheels for it, otherwise a supported one on the path."""
     if sys.version_info[:2] in SUPPORTED:
         return sys.executable
     for major, minor in reversed(SUPPORTED):
@@ -27,35 +27,36 @@ def supported_python() -> str:
         ):
             return candidate
     sys.exit(
-        f"error: this is Python {sys.version_info.major}.{sys.version_info.minor}, which TensorFlow has no package for. "
-        "Install Python 3.11, 3.12 or 3.13, or name one: make PYTHON=/path/to/python3.12 ..."
+        f"error: this is Python {sys.version_info.major}.{sys.version_info.minor}, which TensorFlow does not support. "
+        "Install Python 3.11, 3.12 or 3.13, or choose one: make PYTHON=/path/to/python3.12 ..."
     )
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
     python = supported_python()
-    lock_file = acquire(folder.with_name(f"{folder.name}.lock"), "the making of the environment")
-    os.set_inheritable(lock_file, True)  # what is started here holds it on, should this process be killed alone
+    lock_file = acquire(folder.with_name(f"{folder.name}.lock"), "the set-up of the environment")
+    os.set_inheritable(lock_file, True)  # child processes keep the lock if this process is killed
     complete, lock = folder / ".complete", ROOT / "requirements.txt"
-    if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make made it meanwhile
+    if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make created it meanwhile
         return
     print(
-        f"Making the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...", flush=True
+        f"Creating the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...",
+        flush=True,
     )
     run([python, "-m", "venv", "--clear", str(folder)])
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install"]
     pip += ["--quiet", "--disable-pip-version-check"]
     run([*pip, "--require-hashes", "-r", str(lock)])
     run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
-    # Matplotlib lists the machine's fonts once, and says so in the notebook that happens to be the first.
-    settings = {"MPLCONFIGDIR": str(folder.resolve() / "settings" / "matplotlib")}  # as pipeline.run_notebook has it
+    # Matplotlib lists the machine's fonts once, and would print that in the first notebook.
+    settings = {"MPLCONFIGDIR": str(folder.resolve() / "settings" / "matplotlib")}  # as in pipeline.run_notebook
     run([pip[0], "-c", "import matplotlib.font_manager"], check=False, env=dict(os.environ, **settings))
     complete.touch()
 
 
 def run(command: list[str], check: bool = True, **options) -> None:
-    """Run a command that holds the lock too and leaves Ctrl-C to us."""
+    """Run a command that inherits the lock and ignores Ctrl-C."""
     subprocess.run(command, check=check, close_fds=False, preexec_fn=ignore_interrupts, **options)
 
 
@@ -67,7 +68,7 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as error:
-        sys.exit(f"error: {' '.join(map(str, error.cmd[:4]))} failed; what it printed above says why. Run make again.")
+        sys.exit(f"error: {' '.join(map(str, error.cmd[:4]))} failed; its output above says why. Run make again.")
     except OSError as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:

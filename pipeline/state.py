@@ -1,4 +1,4 @@
-"""How things stand, as `make` alone prints it: `python3 pipeline/state.py make full`. Needs nothing but Python's standard library."""
+"""The status that plain `make` prints: `python3 pipeline/state.py make full`. Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ SET_UP = "a minute or two, and about 0.6 GB to download the first time"
 def environment(make: str) -> str:
     configuration = ROOT / ".venv" / "pyvenv.cfg"
     if not (configuration.exists() and (ROOT / ".venv" / ".complete").exists()):
-        return f"not made yet; every command makes it first: {SET_UP}"
+        return f"missing; every command creates it first: {SET_UP}"
     if not is_current(make, "full", ".venv/.complete"):
-        return f"older than requirements.txt; every command makes it anew first: {SET_UP}"
+        return f"older than requirements.txt; every command creates it again first: {SET_UP}"
     lines = dict(line.split(" = ", 1) for line in configuration.read_text().splitlines() if " = " in line)
     return f"ready, Python {lines.get('version', 'unknown')}"
 
 
 def data() -> str:
     missing = [name for name, path in DATA.items() if not (ROOT / path).exists()]
-    return f"{' and '.join(missing)} missing; `make data` downloads what is" if missing else "ready"
+    return f"{' and '.join(missing)} missing: `make data`" if missing else "ready"
 
 
 def report(make: str, profile: str) -> str:
@@ -36,20 +36,18 @@ def report(make: str, profile: str) -> str:
     if not outdated:
         shown = is_current(make, profile, f"{folder}/index.html")
         return (
-            f"current: {folder}/index.html shows it" if shown else f"current, but for its page; `make report{option}`"
+            f"up to date: see {folder}/index.html"
+            if shown
+            else f"up to date, except its index page: `make report{option}`"
         )
     which = ", ".join(PARTS[name] for name in outdated)
-    text = f"{which} to be made: `make report{option}`"
+    text = f"{which} out of date: `make report{option}`"
     known = [seconds for name in outdated if (seconds := last_duration(ROOT / folder, name)) is not None]
-    return (
-        f"{text}, {max(1, round(sum(known) / 60))} min where it was made last, less if it was interrupted"
-        if known
-        else text
-    )
+    return f"{text}, {max(1, round(sum(known) / 60))} min last time, less after an interruption" if known else text
 
 
 def last_duration(folder: Path, notebook: str) -> float | None:
-    """The seconds that a notebook took when it was run last into an output folder, trainings included; None if nothing tells."""
+    """Duration in seconds of the last run of a notebook into an output folder, trainings included; None if unknown."""
     try:
         return float(json.loads((folder / "metrics" / f"{notebook}.json").read_text())["duration_seconds"])
     except (OSError, ValueError, LookupError, TypeError):
@@ -66,7 +64,7 @@ def is_current(make: str, profile: str, target: str) -> bool:
 
 def main() -> None:
     make, profile = sys.argv[1:]
-    print(f"\nHow things stand, profile {profile}:")
+    print(f"\nStatus, profile {profile}:")
     for name, text in (("environment", environment(make)), ("data", data()), ("report", report(make, profile))):
         print(f"  {name:<11} {text}")
 
@@ -74,7 +72,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except KeyboardInterrupt:
         sys.exit(130)

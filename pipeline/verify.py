@@ -1,8 +1,8 @@
-"""Whether a run gives the same results again: `python -m pipeline.verify`.
+"""Whether a run is reproducible: `python -m pipeline.verify`.
 
-Runs all notebooks twice with the smoke profile, from nothing, and compares what they leave: weights, histories, predictions,
-metrics and submission bit for bit; executed notebooks and PDFs but for what `DECLARED` and `MEASURED` name. Then it compares the
-metrics of the hand-in with those that git has.
+Runs all notebooks twice with the smoke profile, from scratch, and compares the results: weights, histories, predictions,
+metrics and submission bit for bit; executed notebooks and PDFs except for what `DECLARED` and `MEASURED` name. Then it
+compares the metrics of the hand-in with the committed ones.
 """
 
 from __future__ import annotations
@@ -20,35 +20,37 @@ from typing import Any
 
 import h5py
 import nbformat
+import notebook_pdf
 import numpy as np
 
-import utilities
+from coursework import checkpoint, files
+from coursework.data import DataError
+from coursework.text import pluralize
 from pipeline import submission
 from pipeline.errors import UserError, run_command
-from pipeline.make_pdf import make_pdf
 from pipeline.parameters import REPORTED_NOTEBOOKS
 from pipeline.run_notebook import run_notebook
 
 MEASURED = frozenset({"seconds", "restored_seconds", "duration_seconds", "processor_seconds", "peak_memory_gib"})
-"""Fields of metrics and histories that tell how a run went, not what came out."""
+"""Fields of metrics and histories that describe the run, not its results."""
 ADDRESSES = frozenset({"shared_object_id"})
-"""Where in memory Keras had a part of a model when it was saved."""
+"""Memory addresses that Keras writes into a saved model."""
 ABOUT_THE_MACHINE = frozenset({"hardware", "versions"})
 DECLARED = (
     (re.compile(r"(\d+ epochs? in )[\dhmins ]+(?=: )"), r"\1…"),  # the caption of a training's table
     (re.compile(r"\d+ s, peak memory [\d.]+ GiB"), "… s, peak memory … GiB"),  # the last line of a notebook
     (re.compile(r"(>seconds</th>\s*(?:<td [^>]*>)).*?(?=</tr>)", re.DOTALL), r"\1…"),  # a row of a table
 )
-"""What of an output differs from run to run: durations and memory."""
+"""The parts of an output that differ between runs: durations and memory."""
 TOLERANCE = 0.01
-"""By how much a score may differ on another kind of processor, or with another number of threads."""
+"""Maximum difference of a score on another kind of processor, or with another number of threads."""
 
 
-# --- What a run leaves ----------------------------------------------------------------------------
+# --- The results of a run -------------------------------------------------------------------------
 
 
 def differences(first: Path, second: Path) -> list[str]:
-    """A sentence for each thing in which two output folders differ, but for the time that it took."""
+    """A sentence on each difference between two output folders, durations excepted."""
     found = []
     for kind, pattern, read in (
         ("submission", "submission.csv", Path.read_bytes),
@@ -59,9 +61,11 @@ def differences(first: Path, second: Path) -> list[str]:
         ("PDF", "*.ipynb", read_pdf),
     ):
         names = {path.relative_to(folder) for folder in (first, second) for path in folder.glob(pattern)}
-        for name in sorted(name for name in names if ".before" not in name.suffixes):  # those are a reserve
+        for name in sorted(
+            name for name in names if ".before" not in name.suffixes
+        ):  # the checkpoint of the epoch before
             if not ((first / name).exists() and (second / name).exists()):
-                found.append(f"{name} is there only once")
+                found.append(f"{name} exists only once")
             elif (where := _first_difference(read(first / name), read(second / name))) is not None:
                 found.append(f"{name}, {kind}: {where}")
     return found
@@ -72,7 +76,7 @@ def read_metrics(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """The configuration and the arrays of a saved model; the rest of the file tells the date and the version."""
+    """The configuration and the arrays of a saved model; the rest of the file is date and version."""
     with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as file:
         file.write(archive.read("model.weights.h5"))
         with h5py.File(file) as weights:
@@ -82,16 +86,16 @@ def read_weights(path: Path) -> dict[str, Any]:
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    about, state, best = utilities._read_checkpoint(path)
-    about.pop("content", None)  # a hash over what is compared here, seconds included
+    about, state, best = checkpoint.read(path)
+    about.pop("content", None)  # a hash that includes the seconds
     return without(about, MEASURED) | {"state": state, "best": best}
 
 
 def read_notebook(path: Path) -> dict[str, Any]:
-    """An executed notebook with the declared differences taken out."""
+    """An executed notebook without the declared differences."""
     notebook = nbformat.read(path, as_version=4)
     del notebook.metadata["papermill"]["start_time"]
-    notebook.metadata["handin"]["Run"] = "…"
+    notebook.metadata["title_block"]["Run"] = "…"
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "text" in output:
@@ -103,11 +107,11 @@ def read_notebook(path: Path) -> dict[str, Any]:
 
 
 def read_pdf(path: Path) -> bytes:
-    """The PDF of a notebook without the declared differences: what typesetting adds must be the same."""
+    """The PDF of a notebook without the declared differences."""
     with tempfile.TemporaryDirectory() as folder:
         masked = Path(folder) / path.name
         nbformat.write(read_notebook(path), masked)
-        make_pdf(masked, masked.with_suffix(".pdf"))
+        notebook_pdf.export(masked, masked.with_suffix(".pdf"))
         return masked.with_suffix(".pdf").read_bytes()
 
 
@@ -129,7 +133,7 @@ def _first_difference(first: Any, second: Any) -> str | None:
 
 
 def _different(first: Any, second: Any, place: str) -> Iterator[str]:
-    """Where two nested values differ, and what stands there in each."""
+    """The places where two nested values differ, with both values."""
     if isinstance(first, dict) and isinstance(second, dict):
         if one_sided := sorted(first.keys() ^ second.keys()):
             yield f"{place}: {', '.join(one_sided)} only in one"
@@ -150,28 +154,29 @@ def _different(first: Any, second: Any, place: str) -> Iterator[str]:
 
 
 def run_twice(profile: str) -> list[str]:
-    """Run everything twice from nothing, and say in what the results differ."""
-    made = utilities.output_folder(".verify")  # which no profile can be called
+    """Run everything twice from scratch, and list the differences of the results."""
+    made = files.output_folder(".verify")  # not a valid name of a profile
     folders = [made.with_name(f"{made.name}-{name}") for name in ("first", "second")]
     for folder in folders:
         for old in (made, folder):
             shutil.rmtree(old, ignore_errors=True)
         for notebook in REPORTED_NOTEBOOKS:
-            make_pdf(path := run_notebook(notebook, profile, made.name), path.with_suffix(".pdf"))
+            path = run_notebook(notebook, profile, made.name)
+            notebook_pdf.export(path, path.with_suffix(".pdf"))
         submission.write(made.name)
         made.rename(folder)
     return differences(*folders)
 
 
 def compare_with_committed() -> list[str]:
-    """How the metrics of the hand-in in `reports/` differ from those that git has, and why they may."""
+    """The differences between the metrics in `reports/` and the committed ones, with their likely reasons."""
     sentences, found = [], {}
-    for path in sorted((utilities.REPORTS_FOLDER / "metrics").glob("*.json")):
-        name = path.relative_to(utilities.ROOT).as_posix()
-        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=utilities.ROOT, capture_output=True)
+    for path in sorted((files.REPORTS_FOLDER / "metrics").glob("*.json")):
+        name = path.relative_to(files.ROOT).as_posix()
+        shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=files.ROOT, capture_output=True)
         if shown.returncode:
             reason = shown.stderr.decode(errors="replace").strip().split("\n")[0]
-            sentences.append(f"{name}: git has none to compare it with ({reason})")
+            sentences.append(f"{name}: there is no committed file to compare with ({reason})")
         else:
             found[name] = [without(json.loads(text), MEASURED) for text in (path.read_bytes(), shown.stdout)]
     machines = {name: _other_machine(*both) for name, both in found.items()}
@@ -181,7 +186,7 @@ def compare_with_committed() -> list[str]:
         if where is None:
             sentences.append(f"{name}: the same to the last digit as the committed one")
             continue
-        # A score tells of no machine: its predictions were made by the run of another file.
+        # A score does not name a machine: its predictions come from the run of another file.
         machine = machines[name] if "hardware" in both[0] else anywhere
         sentences.append(f"{name} differs from the committed one, first at {where}; {_why(machine)}")
     return sentences
@@ -189,7 +194,7 @@ def compare_with_committed() -> list[str]:
 
 def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]:
     return [
-        f"{kind} {key}: {ours[kind][key]}, there {value}"
+        f"{kind} {key} is {ours[kind][key]}, committed {value}"
         for kind in sorted(ABOUT_THE_MACHINE)
         for key, value in committed.get(kind, {}).items()
         if kind in ours and ours[kind].get(key) != value
@@ -198,7 +203,7 @@ def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]
 
 def _why(machine: list[str]) -> str:
     if machine:
-        return f"it may, because sums are taken in another order there: {'; '.join(machine)}. Scores should agree within {TOLERANCE}"
+        return f"this is expected, because the order of sums differs: {'; '.join(machine)}. Scores should agree within {TOLERANCE}"
     return "the machine and the packages are the same, so the code, the parameters or the data changed since"
 
 
@@ -208,12 +213,12 @@ def main() -> None:
     )
     parser.add_argument("--profile", default="smoke", help="what to run twice (default: smoke)")
     found = run_twice(parser.parse_args().profile)
-    print("Two runs from nothing:", "the same" if not found else "NOT the same", flush=True)
+    print("Two runs from scratch:", "the same" if not found else "NOT the same", flush=True)
     for sentence in (*found, "The hand-in in reports/:", *compare_with_committed()):
         print(f"  {sentence}")
     if found:
-        raise UserError(f"two runs with the same seed differ in {utilities.counted(len(found), 'thing')}")
+        raise UserError(f"two runs with the same seed have {pluralize(len(found), 'difference')}")
 
 
 if __name__ == "__main__":
-    run_command(main, utilities.DataError)
+    run_command(main, DataError)

@@ -1,7 +1,7 @@
-"""Read arrays out of an HDF5 file: `python pipeline/read_hdf5.py FILE '{"images": [3, 28, 28]}'`.
+"""Read arrays from an HDF5 file: `python coursework/read_hdf5.py FILE '{"images": [3, 28, 28]}'`.
 
-`utilities.py` runs this in a process of its own, because a damaged or hostile file can crash the HDF5 library, keep it busy for
-ever or fill the memory. The arrays go to standard output; what does not fit goes to standard error as a sentence.
+`course_split` runs this in a separate process, because a damaged or hostile file can crash the HDF5 library, make it
+loop forever or fill the memory. The arrays go to standard output, a sentence on an unfit file to standard error.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ import h5py
 import numpy as np
 
 MEMORY = 4 << 30
-"""Bytes of address space that reading may take."""
-LARGEST_PIECE = 1 << 26
-"""Bytes that a piece of a dataset may hold, so that no compressed one fills the memory: more than the whole dataset has."""
+"""Bytes of address space that reading may use."""
+LARGEST_CHUNK = 1 << 26
+"""Maximum bytes of a chunk, more than a whole dataset has, so that no compressed chunk fills the memory."""
 DOES_NOT_FIT = 3
-"""The exit status if the file is readable, but not what is expected."""
+"""Exit status for a readable file with another content than expected."""
 
 
 class UnfitError(ValueError):
-    """The file holds something else than what is expected. The text says what."""
+    """The file has another content than expected. The message says which."""
 
 
 def read(path: str, shapes: Mapping[str, Sequence[int]]) -> tuple[dict[str, np.ndarray], str | None]:
     """The named arrays of whole numbers, uint8, and the attribute `sha256` of the file if it has one.
 
     Args:
-        shapes: of each array; those of one dimension are classes from 0 to 9.
+        shapes: the shape of each array; arrays with one dimension are classes from 0 to 9.
 
     Raises:
         UnfitError: a dataset is missing, or has another shape, another type or impossible values.
@@ -61,10 +61,10 @@ def _require(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
             f"{name} has shape {found.shape} and dtype {found.dtype}, "
             f"expected {shape} of {'uint8' if is_image else 'whole numbers'}"
         )
-    piece = math.prod(found.chunks or (0,)) * found.dtype.itemsize
-    if found.external or found.is_virtual or found.file != file or piece > LARGEST_PIECE:
+    chunk = math.prod(found.chunks or (0,)) * found.dtype.itemsize
+    if found.external or found.is_virtual or found.file != file or chunk > LARGEST_CHUNK:
         raise UnfitError(
-            f"{name} lies in another file, or in pieces of more than {LARGEST_PIECE >> 20} MiB: expected an ordinary dataset"
+            f"{name} is stored in another file, or in chunks of more than {LARGEST_CHUNK >> 20} MiB: expected an ordinary dataset"
         )
 
 
@@ -79,11 +79,9 @@ def main() -> None:
     except UnfitError as error:
         print(error, file=sys.stderr)
         sys.exit(DOES_NOT_FIT)
-    except Exception as error:  # h5py has one of many kinds for each way in which a file can be damaged
+    except Exception as error:  # each way in which a file can be damaged raises another kind
         sys.exit(f"can't be read as HDF5, it may be truncated ({error})")
-    stream = io.BytesIO(
-        json.dumps(stored_hash).encode() + b"\n"
-    )  # NumPy asks a stream for its position, which a pipe has not
+    stream = io.BytesIO(json.dumps(stored_hash).encode() + b"\n")  # NumPy needs a stream with a position, unlike a pipe
     stream.seek(0, io.SEEK_END)
     for name in shapes:
         np.lib.format.write_array(stream, np.ascontiguousarray(arrays[name]), allow_pickle=False)

@@ -1,4 +1,4 @@
-"""The sweep: every run of a grid, as tasks of Dask, on this machine or on a cluster: `python -m pipeline.experiments`."""
+"""The sweep: all runs of a grid as Dask tasks, on this machine or a cluster: `python -m pipeline.experiments.sweep`."""
 
 from __future__ import annotations
 
@@ -18,48 +18,51 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
-import utilities
-from pipeline import experiment_run
+from coursework import course_split, files
+from coursework.study import read_table
+from coursework.text import format_duration, pluralize
 from pipeline.errors import UserError, run_command
-from pipeline.experiment_run import (
+from pipeline.experiments.grid import GRID_FILE, Run, read_grid
+from pipeline.experiments.run import (
     EPOCH_COLUMNS,
     DamagedResultError,
     DiskFullError,
     Result,
     execute,
     identity,
+    is_executed,
     read_result,
     require_scores,
+    software_sha256,
 )
-from pipeline.grid import GRID_FILE, Run, read_grid
 from pipeline.parameters import read_yaml
 
 CONNECTION_TIMEOUT = 10
 """Seconds a scheduler may take to answer."""
 MEMORY_OF_A_RUN = 1.5
-"""GiB that a worker and the kernel of its run take together, at most."""
+"""Maximum memory in GiB of a worker and the kernel of its run."""
 WHOLE_NUMBERS = ("best_epoch", "model_parameters", "multiply_adds")
 TEXTS = ("weights_sha256", "processor", "tensorflow")
-"""Figures of a run that are no decimal numbers."""
+"""Columns of the table that are not decimal numbers."""
 SECONDS_BETWEEN_TABLES = 5
-"""The tables are written after a run if the last time is so long ago, and at the end."""
+"""Minimum time between two updates of the tables; they are also written at the end."""
 
 
 class SweepStoppedError(UserError):
-    """The sweep ended before its runs did. What is finished is kept."""
+    """The sweep stopped early. Finished runs are kept."""
 
 
 def _quiet() -> None:
-    for name in ("distributed", "distributed.client"):  # a lost worker is told in our own words, or not at all
+    for name in ("distributed", "distributed.client"):  # lost workers are reported by the sweep itself
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-# --- What is finished -----------------------------------------------------------------------------
+# --- Finished runs --------------------------------------------------------------------------------
 
 
 @dataclasses.dataclass
 class Sweep:
-    """The runs of a grid with their identities, and what is known of each."""
+    """The runs of a grid by identity, with their results and failures."""
 
     grid: Path
     data_sha256: str
@@ -69,17 +72,17 @@ class Sweep:
 
     @property
     def table_path(self) -> Path:
-        return utilities.REPORTS_FOLDER / f"{self.grid.stem}.csv"
+        return files.REPORTS_FOLDER / f"{self.grid.stem}.csv"
 
     @property
     def epochs_path(self) -> Path:
-        return utilities.REPORTS_FOLDER / f"{self.grid.stem}_epochs.csv"
+        return files.REPORTS_FOLDER / f"{self.grid.stem}_epochs.csv"
 
     def missing(self) -> dict[str, Run]:
         return {name: run for name, run in self.runs.items() if name not in self.results}
 
     def table(self) -> pd.DataFrame:
-        """One row a run: what it is, whether it is finished, its parameters and, if it is finished, its figures."""
+        """One row per run: claim, variant, budget, seed, status, parameters, and the figures of finished runs."""
         rows = []
         for run_identity, run in self.runs.items():
             status = (
@@ -93,7 +96,7 @@ class Sweep:
         return table.astype({name: "Int64" for name in WHOLE_NUMBERS if name in table})
 
     def write(self) -> None:
-        """Write both tables, each in one step; one that is up to date keeps its time, by which make goes."""
+        """Write both tables atomically; a table that is up to date keeps its time, which make compares."""
         epochs = [
             {"identity": run_identity} | row
             for run_identity in self.runs
@@ -106,17 +109,18 @@ class Sweep:
         ):
             text = table.to_csv(index=False, lineterminator="\n").encode()
             if not (path.exists() and path.read_bytes() == text):
-                with utilities.replace_when_complete(path) as temporary:
+                with files.replace_when_complete(path) as temporary:
                     temporary.write_bytes(text)
 
 
 def read_sweep(grid: Path) -> Sweep:
-    """A grid's runs and those of their results that exist, in the runs' own folders or else in the tables.
+    """Read a grid with the existing results of its runs, from the runs' folders or the tables.
 
-    A result that can't be read is reported, and its run counts as missing.
+    A damaged result is reported, and its run counts as missing.
     """
-    data_sha256 = utilities.content_hash(utilities.load_fashion_mnist(verbose=1))
-    sweep = Sweep(grid, data_sha256, {identity(run, data_sha256): run for run in read_grid(grid)})
+    data_sha256 = files.content_hash(course_split.load_fashion_mnist(verbose=1))
+    software = software_sha256()
+    sweep = Sweep(grid, data_sha256, {identity(run, data_sha256, software): run for run in read_grid(grid)})
     damaged = set()
     for run_identity, run in sweep.runs.items():
         try:
@@ -130,23 +134,23 @@ def read_sweep(grid: Path) -> Sweep:
 
 
 def _tabled_results(sweep: Sweep) -> dict[str, Result]:
-    """What the tables hold of the sweep's missing runs; a run counts only if both have it completely.
+    """Results of the sweep's missing runs in the tables; a run counts if both tables hold it completely.
 
     Raises:
-        UserError: they hold finished runs that the sweep has no use for and that are nowhere else.
+        UserError: the tables hold finished runs that are not part of the sweep and exist nowhere else.
     """
     name = sweep.table_path.name
     rows, curves = _finished_rows(sweep)
-    strangers = [
+    orphaned_runs = [
         key
         for key in rows
-        if key not in sweep.runs and not (experiment_run.RUNS_FOLDER / str(key) / "experiment.ipynb").exists()
+        if key not in sweep.runs and not is_executed(str(key))
     ]
-    if strangers:
+    if orphaned_runs:
         raise UserError(
-            f"reports/{name} holds {utilities.counted(len(strangers), 'finished run')} with other data, code, packages or "
-            f"parameters than {sweep.grid.name} asks for now, kept nowhere else: bring those back, or move {name} and "
-            f"{sweep.epochs_path.name} away to start anew"
+            f"reports/{name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or parameters "
+            f"differ from today's {sweep.grid.name}, and which exist nowhere else: restore what has changed, or move {name} "
+            f"and {sweep.epochs_path.name} away to start from scratch"
         )
     results = {}
     for key in rows.keys() & sweep.missing().keys():
@@ -165,12 +169,12 @@ def _tabled_results(sweep: Sweep) -> dict[str, Result]:
 
 
 def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
-    """The figures of each finished run in the sweep's tables and its epochs, by identity; none if they can't be read."""
+    """Figures and epochs of each finished run in the sweep's tables, by identity; empty if they can't be read."""
     if not (sweep.table_path.exists() and sweep.epochs_path.exists()):
         return {}, {}
     try:
-        table = utilities.read_table(sweep.table_path)
-        epochs = utilities.read_table(sweep.epochs_path)
+        table = read_table(sweep.table_path)
+        epochs = read_table(sweep.epochs_path)
         table = table[table["status"] == "finished"].copy()
         figures = table.columns[table.columns.get_loc("threads") + 1 :]
         numbers = [figure for figure in figures if figure not in TEXTS]
@@ -180,16 +184,16 @@ def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, p
             raise ValueError(f"no column {missing.pop()}")
         rows = {row["identity"]: {figure: row[figure] for figure in figures} for row in table.to_dict("records")}
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
-        print(f"{sweep.table_path.name} can't be read and is made again ({error})", flush=True)
+        print(f"{sweep.table_path.name} can't be read and is written again ({error})", flush=True)
         return {}, {}
     return rows, curves
 
 
-# --- Where it runs --------------------------------------------------------------------------------
+# --- Schedulers and workers -----------------------------------------------------------------------
 
 
 def workers_with_room() -> int:
-    """How many runs this machine has room for at once: one a core, as far as its memory goes."""
+    """Number of runs that fit on this machine at once: one per core, limited by memory."""
     from dask.system import CPU_COUNT
     from distributed.system import MEMORY_LIMIT
 
@@ -197,7 +201,7 @@ def workers_with_room() -> int:
 
 
 def _require_scheduler(address: str) -> None:
-    """Refuse an address where no scheduler answers: Dask's own client can wait there for ever."""
+    """Raise a UserError if no scheduler answers at an address; Dask's own client can wait forever."""
     from distributed.core import connect
 
     async def greet() -> None:
@@ -205,10 +209,10 @@ def _require_scheduler(address: str) -> None:
 
     try:
         asyncio.run(asyncio.wait_for(greet(), CONNECTION_TIMEOUT))
-    except (OSError, ValueError, TypeError, TimeoutError) as error:  # of tls:// without certificates, for one
+    except (OSError, ValueError, TypeError, TimeoutError) as error:  # TypeError: tls:// without certificates
         raise UserError(
             f"no Dask scheduler answers at {address} within {CONNECTION_TIMEOUT} s: expected an address such as "
-            "tcp://host:8786 of one that runs (`dask scheduler`)"
+            "tcp://host:8786 of a running scheduler (`dask scheduler`)"
         ) from error
 
 
@@ -219,7 +223,7 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
     import distributed
 
     _quiet()
-    # No run waits at a worker while another worker is idle. A worker may end, with its job, many times: its run goes on in another.
+    # No run waits at a worker while another worker is idle. A run survives the end of many workers and their jobs.
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 20})
     if scheduler is not None:
         _require_scheduler(scheduler)
@@ -232,7 +236,7 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
         cluster = distributed.LocalCluster(
             n_workers=workers or workers_with_room(),
             threads_per_worker=1,
-            memory_limit=None,  # the work is in the kernels, which Dask doesn't see
+            memory_limit=None,  # the memory is in the kernels, which Dask does not see
             dashboard_address="127.0.0.1:0",
             silence_logs=logging.CRITICAL,
         )
@@ -241,10 +245,10 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
 
 
 def _slurm_cluster(path: Path, workers: int | None) -> Any:
-    """A cluster of Slurm jobs with the settings of a file; the jobs are submitted."""
+    """A cluster of submitted Slurm jobs with the settings of a file."""
     from dask_jobqueue.slurm import SLURMCluster
 
-    settings = read_yaml(path, "settings such as those of pipeline/slurm.yaml")
+    settings = read_yaml(path, "settings such as those of pipeline/experiments/slurm.yaml")
     jobs = settings.pop("jobs", 1) if workers is None else workers
     if not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
@@ -253,11 +257,11 @@ def _slurm_cluster(path: Path, workers: int | None) -> Any:
         settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
         cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
-        raise UserError(f"{path.name}: no Slurm cluster can be had with these settings: {error}") from error
+        raise UserError(f"{path.name}: these settings are not valid for a Slurm cluster: {error}") from error
     if shutil.which("sbatch") is None:
         cluster.close()
-        raise UserError("Slurm's sbatch is not there: run this on a machine of the cluster that can submit jobs")
-    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # a job whose time is up is followed by another
+        raise UserError("Slurm's sbatch was not found: run this on a machine that can submit jobs")
+    cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # a job that reached its time limit is replaced
     return cluster
 
 
@@ -265,14 +269,14 @@ def _slurm_cluster(path: Path, workers: int | None) -> Any:
 
 
 def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
-    """Run what is missing of a sweep, and keep its tables current.
+    """Run the missing runs of a sweep, and keep its tables up to date.
 
     Args:
         client: a Dask client.
-        work: what a worker does with (run, identity, hash of the data).
+        work: the task of a worker, a function of (run, identity, hash of the data).
 
     Raises:
-        SweepStoppedError: the disk is full, or the scheduler is gone; finished runs are kept.
+        SweepStoppedError: the disk is full, or the connection to the scheduler is lost; finished runs are kept.
     """
     from distributed import KilledWorker, as_completed
 
@@ -282,15 +286,15 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
         list(missing.values()),
         list(missing),
         [sweep.data_sha256] * len(missing),
-        key=[f"experiment-{name}" for name in missing],  # the common beginning lets Dask share them out evenly
+        key=[f"experiment-{name}" for name in missing],  # with a common prefix, Dask balances them
         retries=1,
         pure=False,
     )
     total = round(sum(run.cost for run in missing.values()), 3)
     progress = tqdm(total=total, disable=None, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False)
-    looked, workers, finished, done, seconds, cost = 0.0, 1, 0, 0.0, 0.0, 0.0
+    written, workers, finished, done, seconds, cost = 0.0, 1, 0, 0.0, 0.0, 0.0
     try:
-        outcomes = as_completed(futures, with_results=True, raise_errors=False)  # asks for many results at a time
+        outcomes = as_completed(futures, with_results=True, raise_errors=False)  # fetches results in batches
         for future, outcome in outcomes:
             key = future.key.removeprefix("experiment-")
             run = missing[key]
@@ -299,7 +303,7 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
                 raise SweepStoppedError("the connection to Dask's scheduler is lost") from error
             if isinstance(error, DiskFullError):
                 raise SweepStoppedError(str(error)) from error
-            if error:  # whatever a run died of, the others go on
+            if error:  # the other runs continue
                 kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
                 sweep.failures[key] = f"{kind}{error}"
                 line = f"failed{'' if isinstance(error, KilledWorker) else ' twice'}: {sweep.failures[key]}"
@@ -312,15 +316,15 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
                 )
             future.release()
             finished, done = finished + 1, done + run.cost
-            if time.monotonic() - looked > SECONDS_BETWEEN_TABLES:
+            if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
                 sweep.write()
                 workers = max(1, len(client.nthreads()))
-                looked = time.monotonic()
+                written = time.monotonic()
             progress.update(run.cost)
             if cost:
                 left = seconds / cost * max(0.0, total - done) / workers
-                progress.set_description_str(f"about {in_words(left)} left")
-                line += f"; about {in_words(left)} left"
+                progress.set_description_str(f"about {format_duration(left)} left")
+                line += f"; about {format_duration(left)} left"
             progress.write(f"[{finished}/{len(missing)}] {run.name}: {line}")
             sys.stdout.flush()
     except OSError as error:
@@ -332,17 +336,9 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
     sweep.write()
 
 
-def in_words(seconds: float) -> str:
-    """A duration as a person would say it: "40 s", "12 min", "3 h 05 min"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description="Run what is missing of a grid of experiments; finished runs are kept."
+        description="Run the missing runs of a grid of experiments; finished runs are kept."
     )
     parser.add_argument(
         "--grid",
@@ -353,40 +349,38 @@ def main() -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
     place.add_argument(
-        "--slurm", type=Path, metavar="FILE", help="settings of a Slurm cluster, as in pipeline/slurm.yaml"
+        "--slurm", type=Path, metavar="FILE", help="settings of a Slurm cluster, as in pipeline/experiments/slurm.yaml"
     )
-    parser.add_argument("--workers", type=int, help="runs at once (default: as many as this machine has room for)")
+    parser.add_argument("--workers", type=int, help="number of runs at once (default: as many as fit on this machine)")
     arguments = parser.parse_args()
     if arguments.workers is not None and arguments.workers < 1:
         raise UserError(f"--workers is {arguments.workers}: expected at least 1")
     if arguments.workers is not None and arguments.scheduler is not None:
-        raise UserError("--workers has no meaning beside --scheduler: the workers are those that the scheduler has")
+        raise UserError("--workers can't be combined with --scheduler: the scheduler has its own workers")
     if arguments.grid.stem in ("submission", "submissions") or arguments.grid.stem.endswith("_epochs"):
         raise UserError(
-            f"a grid can't be called {arguments.grid.stem}: its table would be reports/{arguments.grid.stem}.csv, which is another's"
+            f"{arguments.grid.stem} is not a valid name of a grid: reports/{arguments.grid.stem}.csv is another file's name"
         )
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()
     missing = sweep.missing()
-    print(f"{len(sweep.runs)} runs, of which {len(sweep.runs) - len(missing)} are finished", flush=True)
+    print(f"{len(sweep.runs)} runs, {len(sweep.runs) - len(missing)} of them finished", flush=True)
     if missing:
         known = [(result["row"]["seconds"], sweep.runs[name].cost) for name, result in sweep.results.items()]
         if known:
             expected = sum(seconds for seconds, _ in known) / sum(cost for _, cost in known)
-            left = utilities.duration(expected * sum(run.cost for run in missing.values()))
-            print(f"the others take about {left} of one core, by what the finished ones took", flush=True)
+            left = format_duration(expected * sum(run.cost for run in missing.values()))
+            print(f"the others need about {left} of one core, estimated from the finished ones", flush=True)
         with dask_client(arguments.scheduler, arguments.slurm, arguments.workers) as client:
             print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
             if not client.nthreads():
                 print("waiting for a first worker ...", flush=True)
             run_sweep(sweep, client)
-    table = sweep.table_path.relative_to(utilities.ROOT)
+    table = files.display_path(sweep.table_path)
     print(f"{len(sweep.results)} of {len(sweep.runs)} runs are finished: {table}", flush=True)
     if sweep.failures:
         names = "\n".join(f"  - {sweep.runs[key].name}: {text}" for key, text in sweep.failures.items())
-        raise UserError(
-            f"{utilities.counted(len(sweep.failures), 'run')} failed; run it again to try them again:\n{names}"
-        )
+        raise UserError(f"{pluralize(len(sweep.failures), 'run')} failed; run the command again to retry:\n{names}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The grid of the experiments: a YAML file of claims, variants and seeds, and the runs that it asks for."""
+"""The grid of the experiments: a YAML file of claims, variants and seeds, and its runs."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any
 
 import papermill
 
-import utilities
+from coursework import files
 from pipeline.errors import UserError
 from pipeline.parameters import NOTEBOOKS_FOLDER, YamlReader, check_parameters
 
 EXPERIMENT = NOTEBOOKS_FOLDER / "experiment.ipynb"
-GRID_FILE = utilities.ROOT / "experiments.yaml"
+GRID_FILE = files.ROOT / "experiments.yaml"
 BASELINE = "baseline"
 RESERVED = ("profile", "seed")
 METRICS, DIRECTIONS = ("f1", "overfitting"), ("lower", "higher")
@@ -29,7 +29,7 @@ class Run:
     budget: str
     seed: int
     parameters: dict[str, Any] = dataclasses.field(hash=False)
-    """All of the notebook's, but `profile`."""
+    """All parameters of the notebook except `profile`."""
 
     @property
     def name(self) -> str:
@@ -37,15 +37,15 @@ class Run:
 
     @property
     def cost(self) -> float:
-        """Passes over the whole training set: what the time left is reckoned by."""
+        """Passes over the whole training set, in proportion to the duration."""
         return self.parameters["epochs"] * self.parameters["share"]
 
 
 def read_grid(path: Path = GRID_FILE) -> list[Run]:
-    """The runs that a grid asks for: seed by seed, so that a sweep that is stopped half-way has compared all variants.
+    """The runs of a grid, seed by seed, so that an unfinished sweep has compared all variants.
 
     Raises:
-        UserError: the grid does not fit; the text names the line.
+        UserError: the grid is invalid; the message names the line.
     """
     reader = YamlReader(path, f"a grid such as {GRID_FILE.name}")
     reader.refuse_others((), ("seeds", "baseline", "full_budget", "claims"))
@@ -57,7 +57,7 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
         place = ("claims", number)
         name = _claim(reader, place)
         if name in claim_names:
-            raise reader.error((*place, "name"), f"the name {name!r} is there twice")
+            raise reader.error((*place, "name"), f"the name {name!r} is a duplicate")
         claim_names.append(name)
         for variant in reader.get((*place, "variants"), dict, "lines of `name: {parameter: value}`"):
             spot = (*place, "variants", variant)
@@ -78,7 +78,7 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
 
 
 def _claim(reader: YamlReader, place: tuple) -> str:
-    """Check a claim's own lines and return its name."""
+    """Check the lines of a claim and return its name."""
     reader.get(place, dict, "a claim with its name, claim, expect and variants")
     reader.refuse_others(place, ("name", "claim", "expect", "variants"))
     reader.get((*place, "claim"), str, "the claim in a sentence")
@@ -103,17 +103,18 @@ def _full_budget(reader: YamlReader, variants: dict[str, tuple[str, dict[str, An
     for number, variant in enumerate(chosen):
         spot = (*place, "variants", number)
         if not isinstance(variant, str) or variant not in variants:
-            raise reader.error(spot, f"there is no variant {variant!r} among the claims")
+            raise reader.error(spot, f"no claim has a variant {variant!r}")
         if variant in chosen[:number]:
             raise reader.error(spot, f"the variant {variant!r} is a duplicate")
         for name in budget:
             if variants[variant][1][name] != variants[BASELINE][1][name]:
-                raise reader.error((*place, "parameters", name), f"{name} is what the variant {variant!r} changes")
+                raise reader.error(
+                    (*place, "parameters", name),
+                    f"the variant {variant!r} changes {name}, so the full budget can't set it",
+                )
         same = [other for other, (_, parameters) in variants.items() if parameters == variants[variant][1] | budget]
         if same:
-            raise reader.error(
-                spot, f"{variant!r} at the full budget has the parameters of {same[0]!r}: expected others"
-            )
+            raise reader.error(spot, f"{variant!r} at the full budget has the same parameters as {same[0]!r}")
     return [
         Run(variants[variant][0], variant, "full", seed, variants[variant][1] | budget | {"seed": seed})
         for seed in seeds
@@ -126,26 +127,26 @@ def _seeds(reader: YamlReader, place: tuple) -> list[int]:
     for number, seed in enumerate(seeds):
         _checked(reader, (*place, number), {"seed": seed})
         if seed in seeds[:number]:
-            raise reader.error((*place, number), f"the seed {seed} is there twice")
+            raise reader.error((*place, number), f"the seed {seed} is a duplicate")
     return seeds
 
 
 def _parameters(reader: YamlReader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
-    """All parameters of a run but its seed: what stands at a place, over `common`, over the notebook's own."""
+    """All parameters of a run except its seed: those at a place override `common`, which overrides the notebook's."""
     own = _own_parameters(reader, place)
     return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
 
 
 def _own_parameters(reader: YamlReader, place: tuple) -> dict[str, Any]:
-    """The parameters that stand at a place, checked."""
+    """The parameters at a place, checked."""
     own = reader.get(place, dict, "lines of `parameter: value`", default={})
     if place not in reader.lines:
-        raise reader.error(place, f"{place[-1]} is missing: without it the claims have nothing to be compared with")
+        raise reader.error(place, f"{place[-1]} is missing: the claims are compared with it")
     for name in own:
         if name in RESERVED:
-            raise reader.error((*place, name), f"{name} can't be set here: the sweep sets it")
+            raise reader.error((*place, name), f"{name} is reserved: the sweep sets it")
         _checked(reader, (*place, name), {name: own[name]})
-    return {name: float(value) if name in _floats() else value for name, value in own.items()}  # 5 and 5.0 are the same
+    return {name: float(value) if name in _floats() else value for name, value in own.items()}  # 5 equals 5.0
 
 
 @functools.cache

@@ -1,7 +1,7 @@
-"""Run a command while no other holds the same lock: `python3 pipeline/one_at_a_time.py reports/.lock make report-now`.
+"""Run a command with a lock: `python3 pipeline/lock.py reports/.lock make report-now`.
 
-The lock is the system's own on an open file, so it ends with the processes that hold it, however they end. Needs nothing but
-Python's standard library, because it is used before there is an environment.
+The lock is the operating system's lock on an open file, so it is released when the processes that hold it end, however they end.
+The module uses the standard library only, because it runs before the environment exists.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 
 def acquire(path: Path, what: str) -> int:
-    """Wait until the lock is free, saying who holds it, and take it.
+    """Wait for the lock, print who holds it, and acquire it.
 
     Returns:
-        The open file; the lock is held until it is closed here and in every child that inherited it.
+        The open file. The lock is held until it is closed here and in every child that inherited it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -24,7 +24,7 @@ def acquire(path: Path, what: str) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
-        print(f"{holder or 'another command'} is at work in this folder: waiting until it is done ...", flush=True)
+        print(f"{holder or 'another command'} is running in this folder: waiting until it ends ...", flush=True)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{what} (process {os.getpid()})\n".encode(), 0)

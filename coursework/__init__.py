@@ -1,0 +1,1 @@
+"""What the notebooks compute with. `utilities.py` lists the public names."""

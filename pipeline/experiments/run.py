@@ -1,0 +1,205 @@
+"""One run of the experiments: its identity, its result, and its execution, exactly once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from typing import Any
+
+import filelock
+import nbformat
+
+from coursework import checkpoint, files
+from pipeline.errors import UserError, is_full
+from pipeline.experiments.grid import EXPERIMENT, Run
+from pipeline.run_notebook import execute_notebook
+
+RUNS_FOLDER = files.REPORTS_FOLDER / "experiments"
+LOCK_FILE = files.ROOT / "requirements.txt"
+COMPUTING_PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "h5py")
+"""The packages that a run computes with. A result depends on their entries in the lock and those of their requirements."""
+
+Result = dict[str, Any]
+"""The `row` of a run in the table, and its `epochs`, one row each."""
+
+
+class DiskFullError(UserError):
+    """The disk is full, which stops all runs."""
+
+
+class DamagedResultError(Exception):
+    """A file of a finished run is damaged."""
+
+
+# --- Identity -------------------------------------------------------------------------------------
+
+
+def identity(run: Run, data_sha256: str, software: dict[str, str] | None = None) -> str:
+    """The identity of a run as 16 hexadecimal digits: hash of its parameters, its data, and the software.
+
+    Args:
+        software: from `software_sha256`, which is called if it is None.
+    """
+    parts = {"parameters": run.parameters, "data": data_sha256} | (software or software_sha256())
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def software_sha256() -> dict[str, str]:
+    """Hashes of the `code` and the packages (`lock`) that a run computes with, as they are on disk now."""
+    return {"code": code_sha256(), "lock": lock_sha256()}
+
+
+def code_sha256() -> str:
+    """Hash of the code that computes a run: the notebook's cells and the modules of `checkpoint.COMPUTING_MODULES`."""
+    cells = nbformat.read(EXPERIMENT, as_version=4).cells
+    sources = [
+        cell.source for cell in cells if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", [])
+    ]
+    return hashlib.sha256("\n".join([*sources, checkpoint.training_code_sha256()]).encode()).hexdigest()
+
+
+def lock_sha256() -> str:
+    """Hash of the lock's entries, with versions and hashes, for the computing packages and their requirements."""
+    entries = re.split(r"\n(?=\S)", LOCK_FILE.read_text(encoding="utf-8"))
+    named = [(re.split(r"[=\[]", entry, maxsplit=1)[0], entry) for entry in entries if "==" in entry]
+    needed = set(COMPUTING_PACKAGES)
+    while True:
+        more = {name for name, entry in named if needed & set(re.findall(r"# +(?:via )?([\w.-]+)", entry))}
+        if more <= needed:
+            break
+        needed |= more
+    kept = [re.sub(r"\n +#.*", "", entry) for name, entry in named if name in needed]
+    return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
+
+
+@functools.cache
+def locked_versions(package: str) -> list[str]:
+    """The versions of a package in the lock; several if platforms differ."""
+    return re.findall(rf"^{package}==([\w.]+)", LOCK_FILE.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+# --- Results --------------------------------------------------------------------------------------
+
+EPOCH_COLUMNS = ("loss", "f1", "val_loss", "val_f1")
+
+
+def is_executed(run_identity: str) -> bool:
+    """Whether the folder of a run holds its executed notebook, which is written last."""
+    return (RUNS_FOLDER / run_identity / "experiment.ipynb").exists()
+
+
+def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
+    """The result of a finished run in its folder, or None for an unfinished run.
+
+    The processor time of a run that was interrupted is None, because only the last process measured it.
+
+    Raises:
+        DamagedResultError: its metrics file is not a complete result of this run with these data.
+    """
+    if not is_executed(run_identity):
+        return None
+    path = RUNS_FOLDER / run_identity / "metrics" / "experiment.json"
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        if metrics["parameters"] != run.parameters:
+            raise ValueError("the parameters are another run's")
+        if metrics["data_sha256"] != data_sha256:
+            raise ValueError("it was trained on other data")
+        _require_locked(metrics["versions"])
+        training, scores = metrics["trainings"]["variant"], metrics["scores"]
+        history = training["history"]
+        if {len(history[column]) for column in EPOCH_COLUMNS} != {run.parameters["epochs"]}:
+            raise ValueError("epochs are missing")
+        row = {
+            "validation_f1": scores["validation"]["f1"],
+            "validation_accuracy": scores["validation"]["accuracy"],
+            "training_f1": scores["training"]["f1"],
+            "best_epoch": training["best_epoch"],
+            "model_parameters": scores["parameters"],
+            "multiply_adds": scores["multiply_adds"],
+            "seconds": metrics["duration_seconds"],
+            "processor_seconds": None if training["restored_seconds"] else scores["processor_seconds"],
+            "peak_memory_gib": metrics["peak_memory_gib"],
+            "weights_sha256": scores["weights_sha256"],
+            "processor": metrics["hardware"]["processor"],
+            "tensorflow": metrics["versions"]["tensorflow"],
+        }
+        require_scores(row)
+        for name in ("best_epoch", "model_parameters", "multiply_adds", "seconds", "peak_memory_gib"):
+            if not 0 <= row[name] < math.inf:
+                raise ValueError(f"{name} is {row[name]}")
+        for column in EPOCH_COLUMNS:
+            if not all(0 <= value <= (1 if "f1" in column else math.inf) for value in history[column]):
+                raise ValueError(f"the history's {column} has a value out of range")
+        epochs = [
+            {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
+            for number in range(run.parameters["epochs"])
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise DamagedResultError(f"{files.display_path(path)}: {what}") from error
+    return {"row": row, "epochs": epochs}
+
+
+def require_scores(row: dict[str, Any]) -> None:
+    """Raise a ValueError for scores outside of 0 to 1 in a row of the table, and a TypeError unless they are numbers."""
+    for name in ("validation_f1", "validation_accuracy", "training_f1"):
+        if not 0 <= row[name] <= 1:
+            raise ValueError(f"{name} is {row[name]}")
+
+
+def _require_locked(versions: dict[str, str]) -> None:
+    """Raise a ValueError for a result that was computed with other packages than the lock's."""
+    for name in versions.keys() & set(COMPUTING_PACKAGES):
+        if versions[name] not in locked_versions(name):
+            raise ValueError(f"{name} was {versions[name]}, and the lock has {' or '.join(locked_versions(name))}")
+
+
+# --- Execution ------------------------------------------------------------------------------------
+
+
+def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
+    """Execute a run unless it is finished, and return its result; this is a worker's task.
+
+    If two workers execute the same run, the second waits for the first. An interrupted run resumes after its last epoch.
+
+    Raises:
+        UserError: the run failed, or this worker's project differs from the sweep's.
+        DiskFullError: the disk is full.
+    """
+    # Dask sets this for its workers; a kernel that inherits it releases memory at once and takes twice as long.
+    os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)
+    if identity(run, data_sha256) != run_identity:
+        raise UserError(
+            "this worker has other code or another lock than the sweep: use the same project folder on all machines"
+        )
+    folder = RUNS_FOLDER / run_identity
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(folder / ".lock"):
+            try:
+                result = read_result(run, run_identity, data_sha256)
+            except DamagedResultError:  # the sweep has reported it
+                result = None
+            if result is None:
+                profile = f"{RUNS_FOLDER.name}/{run_identity}"
+                execute_notebook(
+                    EXPERIMENT, folder / "experiment.ipynb", run.parameters | {"profile": profile}, show=False
+                )
+                if identity(run, data_sha256) != run_identity:
+                    (folder / "experiment.ipynb").unlink()
+                    raise UserError(
+                        "the code or the lock was changed during the run, so the result is not valid: run it again"
+                    )
+                result = read_result(run, run_identity, data_sha256)
+            shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    except (OSError, UserError, DamagedResultError) as error:
+        if is_full(error):
+            raise DiskFullError(f"the disk is full: {error}") from error
+        raise UserError(str(error)) from error
+    return result
