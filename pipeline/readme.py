@@ -1,138 +1,175 @@
-"""The README's results table and pictures, from what the runs left in `reports/`: `python -m pipeline.readme`."""
+"""The generated blocks of README.md, docs/experiments.md and docs/performance.md, and the README's figures: `python -m pipeline.readme`."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import statistics
+from collections.abc import Callable
 from typing import Any
 
 import nbformat
 
 from coursework import files, study
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS
+from pipeline.parameters import PICTURE_TAG, REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS
 
-README = files.ROOT / "README.md"
-START, END = "<!-- results: written by `make readme`, do not edit -->", "<!-- end of results -->"
 BENCHMARK_FILE = files.ROOT / "benchmarks" / "results.json"
-PICTURE_TAG = "readme"
 
-REFERENCE_ITERATIONS = {  # the reference solution's figures as the assignment states them
-    "iteration 1 (L2)": {"accuracy": "0.8610", "f1": "0.8463", "epoch": "18"},
-    "iteration 2 (dropout)": {"accuracy": "0.9369", "f1": "0.9351", "epoch": "20 of 30"},
-    "iteration 3 (augmentation)": {"accuracy": "–", "f1": "–", "epoch": "–"},
+# The reference solution's results as the assignment states them: validation accuracy / macro F1, best epoch.
+REFERENCE_LENET = "0.9837 / 0.9804"
+REFERENCE_ITERATIONS = {
+    "iteration 1 (L2)": "0.8610 / 0.8463, 18",
+    "iteration 2 (dropout)": "0.9369 / 0.9351, 20 of 30",
+    "iteration 3 (augmentation)": "–",
 }
 
 
-def results_table() -> str:
-    """The results of the profiles `original` and `full` beside the reference's, as a Markdown table."""
-    runs = [_read_run("original"), _read_run("full")]
+def results_block() -> str:
+    """The results of the profiles `original` and `full` beside the reference's."""
+    runs = [read_run("original"), read_run("full")]
     lenets = [run["part1_mnist"]["scores"] for run in runs]
-    last_epochs = [scores["validation_last"] for scores in lenets]
-    lines = [
-        [
-            "LeNet-5, validation accuracy after 20 epochs",
-            "0.9837",
-            *(_figure(last["val_accuracy"]) for last in last_epochs),
-        ],
-        ["LeNet-5, validation macro F1 after 20 epochs", "0.9804", *(_figure(last["val_f1"]) for last in last_epochs)],
-        ["LeNet-5, test accuracy (95 % interval)", "–", *(_with_interval(scores["test"]) for scores in lenets)],
-        ["LeNet-5, test macro F1", "–", *(_figure(scores["test"]["f1"]) for scores in lenets)],
-    ]
-    for name, reference in REFERENCE_ITERATIONS.items():
-        short = name[0].upper() + name[1:]
-        lines.append([f"{short}, best epoch", reference["epoch"], *(_epochs(run, name) for run in runs)])
-        for key, label in (("accuracy", "validation accuracy"), ("f1", "validation macro F1")):
-            values = [run["part2_fashion_mnist"]["scores"]["validation"].get(name) for run in runs]
-            lines.append([f"{short}, {label}", reference[key], *(_figure(v[key]) if v else "–" for v in values)])
     held_out = [run["score"]["held_out"] for run in runs]
-    lines.append(["Best model, held-out test accuracy (95 % interval)", "–", *(_with_interval(r) for r in held_out)])
-    lines.append(["Best model, held-out test macro F1", "–", *(_figure(result["f1"]) for result in held_out)])
-    for number, notebook in enumerate(TRAINING_NOTEBOOKS, start=1):
-        kernel = runs[1][notebook]
-        figures = f"{kernel['duration_seconds'] / 60:.0f} min, {kernel['peak_memory_gib']:.2f} GiB"
-        lines.append([f"Part {number}, time and peak memory of its kernel", "–", "–", figures])
-    header = ["", "reference", "`original`", "`full`"]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in [header, ["---", "--:", "--:", "--:"], *lines])
-    hardware, versions = runs[1]["part2_fashion_mnist"]["hardware"], runs[1]["part2_fashion_mnist"]["versions"]
-    return (
-        f"{table}\n\nOne run each, seed {runs[1]['part1_mnist']['parameters']['seed']}, on {hardware['cores']} cores "
-        f"({hardware['processor']}, {hardware['system']}), Python {versions['python']}, TensorFlow {versions['tensorflow']}. "
-        f"{benchmark_sentences()}\n\n{experiment_sentences()}"
-    )
-
-
-def benchmark_sentences() -> str:
-    """What `make bench` measured, in short, and on which processor."""
-    if not BENCHMARK_FILE.exists():
-        raise UserError("there is no benchmarks/results.json: run `make bench`")
-    results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
-    best, official, third = (results["recipes"][name] for name in ("best", "best-official", "iteration3"))
-    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
-    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
-    lines = [
-        f"From the benchmark ({' and '.join(processors)}), the times and memory being medians of its runs:\n",
-        f"- Profile `full`, {_seeds(third)}. Profile `best`, {_seeds(best)}; on the official split of Fashion-MNIST "
-        f"{_with_interval(official['runs'][0]['test'])}, {official['parameters']:,} parameters.",
+    durations = " / ".join(f"{runs[1][notebook]['duration_seconds'] / 60:.0f}" for notebook in TRAINING_NOTEBOOKS)
+    memory = " / ".join(f"{runs[1][notebook]['peak_memory_gib']:.2f}" for notebook in TRAINING_NOTEBOOKS)
+    rows = [
+        [
+            "LeNet-5, validation accuracy / macro F1 after 20 epochs",
+            REFERENCE_LENET,
+            *(_pair(scores["validation_last"], "val_accuracy", "val_f1") for scores in lenets),
+        ],
+        ["LeNet-5, test accuracy", "–", *(_with_interval(scores["test"], "accuracy") for scores in lenets)],
+        *(
+            [f"{_capitalized(name)}, validation accuracy / macro F1, best epoch", reference]
+            + [_iteration(run["part2_fashion_mnist"], name) for run in runs]
+            for name, reference in REFERENCE_ITERATIONS.items()
+        ),
+        ["Best model, held-out accuracy", "–", *(_with_interval(scores, "accuracy") for scores in held_out)],
+        ["Best model, held-out macro F1", "–", *(_with_interval(scores, "f1") for scores in held_out)],
+        ["Parts 1 / 2, time and peak memory", "–", "–", f"{durations} min, {memory} GiB"],
     ]
-    for figure in results["comparison"]:
-        quotient, form = figure["reference"] / figure["ours"], ",.0f" if figure["unit"] == "s" else ".2f"
-        lines.append(
-            f"- {figure['name'][0].upper()}{figure['name'][1:]}: {figure['ours']:{form}} {figure['unit']}, the reference "
-            f"{figure['reference']:{form}} {figure['unit']}, {quotient:.1f} times as much."
-        )
-    fit = results["speed"]["models"]["lenet5"]["plain_fit_over_ours"]
-    lines.append(
-        f"- An epoch of LeNet-5: a plain `fit` takes {fit['median']:.2f} times as long ({fit['lowest']:.2f} to {fit['highest']:.2f})."
+    seed = runs[1]["part1_mnist"]["parameters"]["seed"]
+    hardware, versions = (runs[1]["part2_fashion_mnist"][key] for key in ("hardware", "versions"))
+    return (
+        f"{_table(['', 'reference', '`original`', '`full`'], rows)}\n\n"
+        f"One run each with seed {seed}, 95 % intervals; `full` ran on {hardware['cores']} cores ({hardware['processor']}, "
+        f"{hardware['system']}) with Python {versions['python']} and TensorFlow {versions['tensorflow']}.\n"
+        "More: [several seeds, speed and memory](docs/performance.md), [the claims of part 3](docs/experiments.md)."
     )
-    return "\n".join(lines)
 
 
-def experiment_sentences() -> str:
-    """The claims of part 2's discussion with the verdicts of part 3."""
+def experiments_block() -> str:
+    """The claims with the verdicts of part 3."""
     runs, _, claims = study.load_experiments()
     finished = runs[runs["status"] == "finished"]
-    at_full = int((finished["budget"] == "full").sum())
+    at_full_budget = int((finished["budget"] == "full").sum())
     sentences = study.claim_sentences(study.claim_effects(runs, claims), claims)
     return (
-        f"What single changes do to iteration 2, from {len(finished):,} of {len(runs):,} runs of `make experiments`, all but {at_full:,} at a small "
-        "budget (change of the validation macro F1 with its 95 % interval, p after Holm's correction):\n\n"
+        f"{len(finished):,} of {len(runs):,} runs are finished, {at_full_budget:,} of them at the full budget. Each claim is followed by its "
+        "verdict, the mean change of the score with its 95 % interval, and p after Holm's correction.\n\n"
         + "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, start=1))
     )
 
 
-def _seeds(recipe: dict[str, Any]) -> str:
-    """Mean and standard deviation of a recipe's held-out accuracies."""
-    accuracies = [run["test"]["accuracy"] for run in recipe["runs"]]
-    return f"{len(accuracies)} seeds: held-out accuracy {statistics.mean(accuracies):.4f} ± {statistics.stdev(accuracies):.4f}"
+def benchmark_block() -> str:
+    """What `make bench` measured, in short, and on which processor."""
+    if not BENCHMARK_FILE.exists():
+        raise UserError("benchmarks/results.json is missing: `make bench` writes it")
+    results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
+    full, best, official = (results["recipes"][name] for name in ("iteration3", "best", "best-official"))
+    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
+    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
+    rows = []
+    for figure in results["comparison"]:
+        digits = ",.0f" if figure["unit"] == "s" else ".2f"
+        values = [f"{figure[side]:{digits}} {figure['unit']}" for side in ("reference", "ours")]
+        rows.append([_capitalized(figure["name"]), *values, f"{figure['reference'] / figure['ours']:.1f}"])
+    speed = results["speed"]["models"]
+    shares = [f"{name} {100 * model['training_share_of_peak']:.0f} %" for name, model in speed.items()]
+    fit = speed["lenet5"]["plain_fit_over_ours"]
+    return (
+        f"Measured on {' and '.join(processors)}; times and memory are medians of the runs.\n\n"
+        f"{_table(['', 'reference', 'ours', 'reference / ours'], rows)}\n\n"
+        f"- Held-out accuracy, mean ± standard deviation: profile `full` {_mean_accuracy(full)}, profile `best` {_mean_accuracy(best)}.\n"
+        f"- Test accuracy of `best` on the official split of Fashion-MNIST: {_with_interval(official['runs'][0]['test'], 'accuracy')}, "
+        f"with {official['parameters']:,} parameters.\n"
+        f"- Share of the measured matrix-multiply peak that training reaches: {', '.join(shares)}.\n"
+        f"- An epoch of LeNet-5 with Keras's plain `fit` takes {fit['median']:.2f} times as long as ours "
+        f"({fit['lowest']:.2f} to {fit['highest']:.2f})."
+    )
 
 
-def _read_run(profile: str) -> dict[str, Any]:
-    folder = files.output_folder(profile) / "metrics"
-    names = (*TRAINING_NOTEBOOKS, "score")
-    missing = [name for name in names if not (folder / f"{name}.json").exists()]
+BLOCKS: dict[str, tuple[str, Callable[[], str]]] = {
+    "README.md": ("results", results_block),
+    "docs/experiments.md": ("experiments", experiments_block),
+    "docs/performance.md": ("benchmark", benchmark_block),
+}
+"""The name and the content of each page's block."""
+
+
+def read_run(profile: str) -> dict[str, Any]:
+    """The metrics files of a profile's trainings and its score, by name.
+
+    Raises:
+        UserError: one is missing, or the score belongs to an older submission.
+    """
+    folder = files.output_folder(profile)
+    paths = {name: folder / "metrics" / f"{name}.json" for name in (*TRAINING_NOTEBOOKS, "score")}
+    missing = [name for name, path in paths.items() if not path.exists()]
     if missing:
-        raise UserError(f"no metrics of {', '.join(missing)} for {profile}: run `make report score PROFILE={profile}`")
-    run = {name: json.loads((folder / f"{name}.json").read_text(encoding="utf-8")) for name in names}
-    submission = folder.parent / "submission.csv"
-    if submission.exists() and hashlib.sha256(submission.read_bytes()).hexdigest() != run["score"]["submission_sha256"]:
-        raise UserError(f"the score of {profile} is of an older submission: run `make score PROFILE={profile}`")
+        names = ", ".join(missing)
+        raise UserError(f"{profile} has no metrics of {names}: run `make report score PROFILE={profile}`")
+    run = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
+    submission = folder / "submission.csv"
+    if submission.exists() and files.file_sha256(submission) != run["score"]["submission_sha256"]:
+        raise UserError(f"the score of {profile} belongs to an older submission: run `make score PROFILE={profile}`")
     return run
 
 
-def _epochs(run: dict[str, Any], name: str) -> str:
-    training = run["part2_fashion_mnist"]["trainings"].get(name)
-    return f"{training['best_epoch']} of {training['epochs']}" if training else "–"
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _figure(value: float) -> str:
-    return f"{value:.4f}"
+def _capitalized(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
-def _with_interval(result: dict[str, Any]) -> str:
-    return "{:.4f} ({:.4f}–{:.4f})".format(result["accuracy"], *result["accuracy_interval"])
+def _pair(scores: dict[str, float], first: str, second: str) -> str:
+    return f"{scores[first]:.4f} / {scores[second]:.4f}"
+
+
+def _with_interval(scores: dict[str, Any], name: str) -> str:
+    low, high = scores[f"{name}_interval"]
+    return f"{scores[name]:.4f} ({low:.4f}–{high:.4f})"
+
+
+def _iteration(part2: dict[str, Any], name: str) -> str:
+    """Validation scores and best epoch of an iteration, if the run has it."""
+    if name not in part2["trainings"]:
+        return "–"
+    training, scores = part2["trainings"][name], part2["scores"]["validation"][name]
+    return f"{_pair(scores, 'accuracy', 'f1')}, {training['best_epoch']} of {training['epochs']}"
+
+
+def _mean_accuracy(recipe: dict[str, Any]) -> str:
+    accuracies = [run["test"]["accuracy"] for run in recipe["runs"]]
+    return f"{statistics.mean(accuracies):.4f} ± {statistics.stdev(accuracies):.4f} ({len(accuracies)} seeds)"
+
+
+def with_block(text: str, page: str) -> str:
+    """The text of a page with current content between the marks of its block."""
+    name, content = BLOCKS[page]
+    start, end = f"<!-- {name}: written by `make readme`, do not edit -->", f"<!-- end of {name} -->"
+    before, start_found, rest = text.partition(start)
+    _, end_found, after = rest.partition(end)
+    if not (start_found and end_found):
+        raise UserError(f"{page} lacks the marks {start} and {end}: put them back where the block belongs")
+    try:
+        return f"{before}{start}\n\n{content()}\n\n{end}{after}"
+    except (ValueError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"a file that {page} is written from is damaged ({reason}): restore it from git") from error
 
 
 def write_pictures() -> None:
@@ -147,27 +184,14 @@ def write_pictures() -> None:
                 temporary.write_text(picture, encoding="utf-8")
 
 
-def readme_with_results(text: str) -> str:
-    """The README's text with a current table between its two marks."""
-    if START not in text or END not in text:
-        raise UserError(f"{README.name} has lost the marks {START} and {END}, between which the table belongs")
-    before, _, rest = text.partition(START)
-    try:
-        table = results_table()
-    except (ValueError, LookupError, TypeError) as error:
-        raise UserError(
-            f"a file of metrics or of the benchmark is damaged ({type(error).__name__}: {error})"
-        ) from error
-    return f"{before}{START}\n\n{table}\n\n{END}{rest.partition(END)[2]}"
-
-
 def main() -> None:
-    argparse.ArgumentParser(description="Write the README's results table and pictures from reports/.").parse_args()
-    text = readme_with_results(README.read_text(encoding="utf-8"))
+    argparse.ArgumentParser(description="Write the generated blocks of the README and of docs/.").parse_args()
+    texts = {page: with_block((files.ROOT / page).read_text(encoding="utf-8"), page) for page in BLOCKS}
     write_pictures()
-    with files.replace_when_complete(README) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print("README.md: results are current")
+    for page, text in texts.items():
+        with files.replace_when_complete(files.ROOT / page) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    print(f"{', '.join(BLOCKS)}: results are current")
 
 
 if __name__ == "__main__":

@@ -3,40 +3,55 @@ import subprocess
 
 import pytest
 
-import utilities
+from coursework import files
 from pipeline import readme
 from pipeline.errors import UserError
 
-TEXT = readme.README.read_text(encoding="utf-8")
+PAGES = [files.ROOT / name for name in ("README.md", "CONTRIBUTING.md", "data/README.md")]
+PAGES += sorted((files.ROOT / "docs").glob("*.md"))
 
 
-def test_the_results_table_is_current():
+def text_of(page):
+    return (files.ROOT / page).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", readme.BLOCKS)
+def test_the_generated_block_of_a_page_is_current(page):
     sources = ["reports/metrics", "reports/experiments.csv"]
-    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *sources], cwd=utilities.ROOT).returncode == 1:
-        pytest.skip("reports/ holds runs of your own: `make readme` shows their figures in the README")
-    assert readme.readme_with_results(TEXT) == TEXT, "run `make readme`"
+    if subprocess.run(["git", "diff", "--quiet", "HEAD", "--", *sources], cwd=files.ROOT).returncode == 1:
+        pytest.skip("reports/ holds runs of your own: `make readme` writes their results into the pages")
+    assert readme.with_block(text_of(page), page) == text_of(page), "run `make readme`"
 
 
 def test_a_changed_result_changes_the_table(monkeypatch):
-    original = readme._read_run
+    original = readme.read_run
 
     def changed(profile):
         run = original(profile)
         run["part1_mnist"]["scores"]["test"]["accuracy"] = 0.12345
         return run
 
-    monkeypatch.setattr(readme, "_read_run", changed)
-    assert "0.1235" in readme.readme_with_results(TEXT)
+    monkeypatch.setattr(readme, "read_run", changed)
+    assert "0.1235" in readme.with_block(text_of("README.md"), "README.md")
 
 
-def test_a_readme_without_the_marks_is_refused():
-    with pytest.raises(UserError, match="has lost the marks"):
-        readme.readme_with_results("# Title\n")
+@pytest.mark.parametrize("page", readme.BLOCKS)
+def test_a_page_without_its_marks_is_rejected(page):
+    with pytest.raises(UserError, match=f"{page} lacks the marks"):
+        readme.with_block("# Title\n", page)
 
 
-def test_every_file_and_command_the_readme_names_exists():
-    for target in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (utilities.ROOT / target).exists(), target
-    makefile = (utilities.ROOT / "Makefile").read_text(encoding="utf-8")
-    for command in re.findall(r"`make ([a-z]+)", TEXT):
+def test_the_readme_stays_short():
+    text = text_of("README.md")
+    assert len(text.splitlines()) <= 120
+    assert len(text.split()) <= 1200
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_and_command_that_a_page_names_exists(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)[)#]", text):
+        assert (page.parent / target).exists(), target
+    makefile = text_of("Makefile")
+    for command in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
         assert re.search(rf"^{command}:", makefile, re.MULTILINE), command
