@@ -1,4 +1,4 @@
-"""Pictures as files that Typst reads: checked, converted where Typst knows the format not, with their size in print."""
+"""Pictures as files that Typst can read: checked, converted if Typst does not support the format, with their printed size."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.handin_pdf.errors import ExportError
+from notebook_pdf.errors import ExportError
 
 TYPST_FORMATS = {"PNG": "png", "JPEG": "jpg", "GIF": "gif", "WEBP": "webp"}
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "ICO")
-"""What Pillow may read: for PostScript it would start another program."""
+"""The formats that Pillow may read. For PostScript it would start another program."""
 ORIENTATION = 274
-"""The EXIF tag of how a camera was held."""
+"""The EXIF tag for the orientation of the camera."""
 LARGEST_FILE = 100_000_000
 POINTS_PER_PIXEL = 0.75
 """A pixel of a web page is 1/96 inch."""
@@ -28,7 +28,7 @@ POINTS_PER_PIXEL = 0.75
 
 @dataclass
 class Picture:
-    """A file beside the document; `width` in points, none if the file says it itself."""
+    """A file beside the Typst document. `width` is in points, or None for the size that the file defines."""
 
     file: str
     width: float | None
@@ -39,8 +39,9 @@ class Pictures:
     """The pictures of one notebook.
 
     Args:
-        folder: where the notebook lies, for pictures it names by a path.
-        refused: files that Typst has refused, with its reason.
+        folder: the notebook's folder, for pictures that it names by a path.
+        refused: the files that Typst refused before, with the reasons.
+        files: the content of each file added so far.
     """
 
     folder: Path
@@ -48,15 +49,19 @@ class Pictures:
     files: dict[str, bytes] = field(default_factory=dict)
 
     def add(self, content: bytes, name: str = "the picture") -> Picture:
-        """Keep a picture.
+        """Add a picture to the document.
+
+        Args:
+            content: the picture's bytes.
+            name: what an error message calls the picture.
 
         Raises:
-            ExportError: it is no picture, or a broken one.
+            ExportError: the content is not a valid picture, or Typst refused it before.
         """
         content = content.removeprefix(b"\xef\xbb\xbf")
         start = content[:1000].lstrip()
         if start.startswith((b"<?xml", b"<svg", b"<!DOCTYPE svg", b"<!--")) or b"<svg" in start:
-            return Picture(self._keep(_checked_svg(content, name), "svg", name), None)
+            return Picture(self._keep(_complete_svg(content, name), "svg", name), None)
         try:
             with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 image.load()
@@ -65,11 +70,11 @@ class Pictures:
                     converted = io.BytesIO()
                     image.convert("RGBA").save(converted, "PNG")
                     content, suffix = converted.getvalue(), "png"
-                if image.getexif().get(ORIENTATION, 1) > 4:  # lies on its side, and Typst turns it
+                if image.getexif().get(ORIENTATION, 1) > 4:  # stored on its side, and Typst rotates it
                     width = image.height * POINTS_PER_PIXEL
         except UnidentifiedImageError as error:
-            raise ExportError(f"{name} is in no known picture format") from error
-        except Exception as error:  # a decoder of a broken file may raise anything
+            raise ExportError(f"{name} is not in a supported picture format") from error
+        except Exception as error:  # the decoder of a damaged file may raise anything
             raise ExportError(f"{name} can't be read as a picture ({error})") from error
         return Picture(self._keep(content, suffix, name), width)
 
@@ -81,14 +86,20 @@ class Pictures:
         return file
 
     def from_address(self, address: str, attachments: dict) -> Picture | None:
-        """The picture at a path beside the notebook, in a cell's attachments or in the address itself; None for one on
-        the network, which is not fetched.
+        """Add the picture at an address: a path relative to the notebook, an attachment, or a data address.
+
+        Args:
+            address: the address.
+            attachments: the attachments of the cell.
+
+        Returns:
+            The picture, or None for one on the network, which is not downloaded.
 
         Raises:
-            ExportError: the file or attachment is missing or no picture.
+            ExportError: the file or attachment is missing or not a valid picture.
         """
         if address.startswith("data:"):
-            return self.add(_decoded_address(address), "the picture in a data address")
+            return self.add(_decode_data_address(address), "the picture in a data address")
         if address.startswith("attachment:"):
             name = urllib.parse.unquote(address.removeprefix("attachment:"))
             contents = attachments.get(name) or attachments.get(address.removeprefix("attachment:"))
@@ -103,7 +114,7 @@ class Pictures:
         path = self.folder / urllib.parse.unquote(re.sub(r"[?#].*", "", address))
         try:
             if path.exists() and (not path.is_file() or path.stat().st_size > LARGEST_FILE):
-                raise ExportError(f"the picture '{address}' is no file of at most {LARGEST_FILE // 10**6} MB")
+                raise ExportError(f"the picture '{address}' is not a file of at most {LARGEST_FILE // 10**6} MB")
             content = path.read_bytes()
         except (OSError, ValueError) as error:
             raise ExportError(
@@ -113,7 +124,15 @@ class Pictures:
 
 
 def picture_bytes(kind: str, content: str | list[str]) -> bytes:
-    """An output's or attachment's picture, stored in base 64; an output's SVG is stored as text."""
+    """Decode a picture of an output or attachment.
+
+    Args:
+        kind: its MIME type.
+        content: base 64, or the text of an SVG drawing.
+
+    Raises:
+        ExportError: the content is neither.
+    """
     if not isinstance(content, (str, list)):
         raise ExportError(f"a picture ({kind}) is {content!r} instead of text")
     content = "".join(map(str, content))
@@ -125,7 +144,7 @@ def picture_bytes(kind: str, content: str | list[str]) -> bytes:
         raise ExportError(f"a picture ({kind}) is not in base 64 ({error})") from error
 
 
-def _decoded_address(address: str) -> bytes:
+def _decode_data_address(address: str) -> bytes:
     head, _, content = address.removeprefix("data:").partition(",")
     try:
         return base64.b64decode(content) if head.endswith(";base64") else urllib.parse.unquote_to_bytes(content)
@@ -133,11 +152,11 @@ def _decoded_address(address: str) -> bytes:
         raise ExportError(f"the picture in a data address is not in base 64 ({error})") from error
 
 
-def _checked_svg(svg: bytes, name: str) -> bytes:
-    """The drawing with the name spaces that HTML leaves out.
+def _complete_svg(svg: bytes, name: str) -> bytes:
+    """The drawing with the XML namespaces that HTML omits.
 
     Raises:
-        ExportError: it is not XML.
+        ExportError: the drawing is not valid XML.
     """
     for attribute, address in (
         (b"xmlns", b"http://www.w3.org/2000/svg"),
@@ -148,19 +167,21 @@ def _checked_svg(svg: bytes, name: str) -> bytes:
     try:
         xml.parsers.expat.ParserCreate().Parse(svg, True)
     except xml.parsers.expat.ExpatError as error:
-        raise ExportError(f"{name} is no valid SVG ({error})") from error
+        raise ExportError(f"{name} is not a valid SVG ({error})") from error
     return svg
 
 
-def foreign_text(svg: str) -> str:
-    """The text of the HTML inside a drawing, which Typst does not draw."""
+def html_in_svg(svg: str) -> str:
+    """The text of the HTML in a drawing (`foreignObject`), which Typst does not draw."""
     inside = re.findall(r"<foreignObject\b.*?</foreignObject>", svg, re.DOTALL | re.IGNORECASE)
     return " ".join(re.sub(r"<[^>]+>", " ", " ".join(inside)).split())
 
 
-def words_in_svg(svg: str) -> list[str]:
-    """The texts of a drawing, without numbers: of its text elements, or of matplotlib's comments where it draws letters
-    as outlines."""
+def svg_texts(svg: str) -> list[str]:
+    """The texts of a drawing, without numbers.
+
+    They are in text elements, or in matplotlib's comments if it draws letters as outlines.
+    """
     texts = re.findall(r"<title>([^<]+)</title>|<text[^>]*>(.*?)</text>|<!-- (.*?) -->", svg, re.DOTALL)
     words = [" ".join(re.sub(r"<[^>]+>", " ", "".join(parts)).split()) for parts in texts]
     return list(dict.fromkeys(word for word in words if re.search(r"[^\W\d_]", word) and "$" not in word))

@@ -1,6 +1,6 @@
-"""Notebooks as plain dictionaries of one shape, whatever format and gaps the file has.
+"""Notebooks as plain dictionaries of one structure, whatever the version of the format and the gaps of the file.
 
-Reading needs no Jupyter package unless the file is of an old format: importing them takes longer than the whole export.
+Reading needs no Jupyter package unless the file has an old format: importing them takes longer than the whole export.
 """
 
 from __future__ import annotations
@@ -10,29 +10,35 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.handin_pdf.errors import ExportError
+from notebook_pdf.errors import ExportError
 
 Cell = dict[str, Any]
 Output = dict[str, Any]
 
 
 def read_notebook(text: str) -> dict[str, Any]:
-    """A notebook file's text as `normalised` gives it.
+    """Parse a notebook's file.
+
+    Args:
+        text: the file's content.
+
+    Returns:
+        The notebook as `normalise` returns it.
 
     Raises:
-        ExportError: it is no notebook; the text says why.
+        ExportError: the file is not a valid notebook. The message lacks the file's name, which goes before it.
     """
     try:
         content = json.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"is not JSON ({error})") from error
+        raise ExportError(f"is not a valid notebook: it is not JSON ({error})") from error
     if not isinstance(content, dict) or not isinstance(content.get("nbformat"), int):
-        raise ExportError("has no `nbformat`, so it is no notebook")
+        raise ExportError("is not a valid notebook: it has no `nbformat`")
     if content["nbformat"] < 4:
         content = _converted(text)
     elif content["nbformat"] > 4:
-        raise ExportError(f"is of the format {content['nbformat']}, and the newest known is 4")
-    return normalised(content)
+        raise ExportError(f"has the notebook format {content['nbformat']}, but the newest supported one is 4")
+    return normalise(content)
 
 
 def _converted(text: str) -> dict[str, Any]:
@@ -41,30 +47,33 @@ def _converted(text: str) -> dict[str, Any]:
     try:
         with warnings.catch_warnings(action="ignore"):
             return nbformat.reads(text, as_version=4, capture_validation_error={})
-    except Exception as error:  # nbformat's converter takes a valid notebook for granted and dies of anything else
+    except Exception as error:  # nbformat's converter assumes a valid notebook and may raise anything
         raise ExportError(
-            f"is an old notebook that can't be converted ({' '.join(str(error).split())[:200]})"
+            f"has an old notebook format and can't be converted ({' '.join(str(error).split())[:200]})"
         ) from error
 
 
-def normalised(notebook: dict[str, Any]) -> dict[str, Any]:
-    """A copy in which every cell has its source as one text, its metadata, outputs and count, and the notebook its
-    `title`, `language` of text, `kernel_language`, `authors`, `handin` (lines of the title block) and `started` (the
-    time its run began), each of them empty where the file says nothing, or something of the wrong kind.
+def normalise(notebook: dict[str, Any]) -> dict[str, Any]:
+    """Bring a parsed notebook to one structure. What is missing or has the wrong type becomes empty.
+
+    Returns:
+        `cells`, each with `number` (from 1), `cell_type`, `source` (one string), `metadata`, `tags`, `attachments`,
+        `execution_count` and `outputs`; the notebook's `title`, `language` of the text, `kernel_language`, `authors`,
+        `title_block` (lines below the title: names and values) and `started` (time at which its execution began).
 
     Raises:
-        ExportError: something else than what can be filled in is missing or of the wrong kind.
+        ExportError: the notebook has no list of cells, or a cell has no type, no source or no list of outputs.
     """
     cells = notebook.get("cells")
     if not isinstance(cells, list):
-        raise ExportError("has no list of cells")
+        raise ExportError("is not a valid notebook: it has no list of cells")
     return {
-        **_about(_mapping(notebook.get("metadata"))),
-        "cells": [_normalised_cell(cell, number) for number, cell in enumerate(cells, 1)],
+        **_notebook_metadata(_mapping(notebook.get("metadata"))),
+        "cells": [_normalise_cell(cell, number) for number, cell in enumerate(cells, 1)],
     }
 
 
-def _about(metadata: dict[str, Any]) -> dict[str, Any]:
+def _notebook_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     authors = metadata.get("authors")
     authors = authors if isinstance(authors, list) else [authors]
     names = [author.get("name") if isinstance(author, dict) else author for author in authors]
@@ -75,7 +84,7 @@ def _about(metadata: dict[str, Any]) -> dict[str, Any]:
         "language": _string(metadata.get("lang")),
         "kernel_language": next((language for language in languages if isinstance(language, str) and language), ""),
         "authors": [name for name in names if isinstance(name, str)],
-        "handin": {str(name): str(value) for name, value in _mapping(metadata.get("handin")).items()},
+        "title_block": {str(name): str(value) for name, value in _mapping(metadata.get("title_block")).items()},
         "started": _string(_mapping(metadata.get("papermill")).get("start_time")),
     }
 
@@ -84,26 +93,27 @@ def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _normalised_cell(cell: Any, number: int) -> Cell:
+def _normalise_cell(cell: Any, number: int) -> Cell:
     if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str):
-        raise ExportError(f"is no valid notebook: cell {number} has no type")
+        raise ExportError(f"is not a valid notebook: cell {number} has no type")
     if not isinstance(cell.get("source"), (str, list)):
-        raise ExportError(f"is no valid notebook: cell {number} has no source")
+        raise ExportError(f"is not a valid notebook: cell {number} has no source")
     outputs = cell.get("outputs") or []
     if not isinstance(outputs, list) or not all(isinstance(output, dict) for output in outputs):
-        raise ExportError(f"is no valid notebook: the outputs of cell {number} are no list")
+        raise ExportError(f"is not a valid notebook: the outputs of cell {number} are not a list")
     return {
+        "number": number,
         "cell_type": cell["cell_type"],
         "source": text_of(cell["source"]),
         "metadata": (metadata := _mapping(cell.get("metadata"))),
         "tags": set(map(str, tags)) if isinstance(tags := metadata.get("tags"), list) else set(),
         "attachments": _mapping(cell.get("attachments")),
         "execution_count": cell.get("execution_count"),
-        "outputs": _joined(map(_normalised_output, outputs)),
+        "outputs": _join_texts(map(_normalise_output, outputs)),
     }
 
 
-def _normalised_output(output: Output) -> Output:
+def _normalise_output(output: Output) -> Output:
     kind = output.get("output_type")
     if kind == "stream":
         return {"kind": kind, "name": output.get("name", "stdout"), "text": text_of(output.get("text", ""))}
@@ -119,12 +129,12 @@ def _mapping(value: Any) -> dict[str, Any]:
 
 
 def text_of(content: Any) -> str:
-    """A text that the file may hold as a list of lines."""
+    """One string for a text that the file stores as a string or as a list of lines."""
     return "".join(map(str, content)) if isinstance(content, (str, list)) else json.dumps(content)
 
 
-def _joined(outputs: Iterable[Output]) -> list[Output]:
-    """Outputs with neighbouring pieces of a stream in one; so are the texts that rich prints one by one."""
+def _join_texts(outputs: Iterable[Output]) -> list[Output]:
+    """Join adjacent pieces of the same stream, and adjacent texts printed by the package rich."""
     joined: list[Output] = []
     for output in outputs:
         before = joined[-1] if joined else {}

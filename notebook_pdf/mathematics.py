@@ -1,4 +1,4 @@
-"""TeX mathematics: found in Markdown as Jupyter finds it, turned into Typst by pandoc in one call."""
+"""TeX formulas: found in Markdown as Jupyter finds them, translated to Typst by one call of pandoc."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import re
 import subprocess
 from importlib.resources import files
 
-from pipeline.handin_pdf.errors import ExportError
+from notebook_pdf.errors import ExportError
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
-"""Around the number of a formula in a text from which mathematics was taken out: no characters, so in no text."""
+"""Placeholders are a formula's number between these two code points, which Unicode reserves, so that no text contains them."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
 _SEPARATOR = f"{OPEN}formula{CLOSE}"
 _FOUND = re.compile(
@@ -43,16 +43,16 @@ _LETTERS = {
 _DIALECT = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
-        # What says nothing about the shape of a formula, or what only a browser can do.
+        # Commands that do not change what is printed, or that need a browser.
         (rf"\\(?:label|require|cssId|class|vphantom)\s*{_BODY}", ""),
-        (rf"\\h?phantom\s*{_BODY}", r"\\quad "),  # pandoc would make markup of it, in which Typst's code counts
+        (rf"\\h?phantom\s*{_BODY}", r"\\quad "),  # pandoc would write markup, in which Typst executes code
         (r"\\(?:nonumber|notag|nolimits|displaylimits|mathstrut|strut|newline)(?![A-Za-z])", ""),
         (r"\\(?:tiny|scriptsize|footnotesize|small|normalsize|large|Large|LARGE|huge|Huge)(?![A-Za-z])", ""),
         (r"\\color\s*\{[^{}]*\}", ""),
         (rf"\\(?:textcolor|href)\s*\{{[^{{}}]*\}}\s*{_BODY}", r"{\1}"),
         (rf"\\(?:smash|mathinner|vcenter)\s*{_BODY}", r"{\1}"),
         (r"\\(?:hskip|kern|vskip|mkern|mskip)\s*-?[\d.]+\s*(?:em|ex|pt|mu|cm|mm|in|px)", r"\\, "),
-        # Other names for the same.
+        # Synonyms.
         (rf"\\tag\*?\s*{_BODY}", r"\\qquad \\text{(\1)}"),
         (r"\\(?:eqref|ref)\s*\{([^{}]*)\}", r"\\text{(\1)}"),
         (rf"\\fbox\s*{_BODY}", r"\\boxed{\1}"),
@@ -91,22 +91,28 @@ _QUOTED = re.compile(r'\\.|"(?:\\.|[^"\\])*"', re.DOTALL)
 _HARMLESS = re.compile(
     r"#h\(-?[\d.]+(?:em|pt|cm|mm|in)\)|#box\(stroke: black, inset: 3pt, \[\$|#scale\(x: \d+%, y: \d+%\)\[|: #true\b"
 )
-"""The code that pandoc itself writes into formulas: spaces, frames, large signs, crossed-out letters."""
+"""The code that pandoc itself writes in formulas: spaces, frames, large delimiters, crossed-out letters."""
 _RENAMED = (
     (re.compile(r"\b(times|dot|minus|dash|plus)\.circle\b"), r"\1.o"),
     (re.compile(r"\bsect\b"), "inter"),
     (re.compile(r"\bbracket\.(l|r)\.double\b"), r"bracket.\1.stroked"),
 )
-"""Symbols of pandoc's Typst that Typst has renamed since."""
+"""Symbols that Typst renamed after this version of pandoc."""
 
 
 def without_placeholders(text: str) -> str:
-    """A text of the notebook in which nothing can be taken for a placeholder."""
+    """A text of the notebook without code points that look like a placeholder."""
     return text.replace(OPEN, "\ufffd").replace(CLOSE, "\ufffd")
 
 
 class Formulas:
-    """The formulas of a notebook in their order, each with its TeX and whether it stands on a line of its own."""
+    """The formulas of a notebook in order.
+
+    Attributes:
+        sources: the TeX of each formula, and whether it is displayed on its own line.
+        cells: the index of each formula's cell.
+        cell: the index of the cell whose formulas are extracted next.
+    """
 
     def __init__(self) -> None:
         self.sources: list[tuple[str, bool]] = []
@@ -114,9 +120,11 @@ class Formulas:
         self.cell = 0
         self._macros: dict[str, tuple[int, str]] = {}
 
-    def take_out(self, markdown: str) -> str:
-        """The text with a placeholder for each formula. Code is left alone; a formula never spans a blank line, and
-        two prices in dollars are none."""
+    def extract(self, markdown: str) -> str:
+        """Replace each formula by a placeholder.
+
+        Code is not searched, a formula never spans a blank line, and two prices in dollars are not a formula.
+        """
 
         def placeholder(match: re.Match) -> str:
             if match["skip"] is not None:
@@ -136,11 +144,11 @@ class Formulas:
         self.cells.append(self.cell)
         return f"{OPEN}{len(self.sources) - 1}{CLOSE}"
 
-    def put_back(self, text: str) -> str:
-        """The text with the TeX of each formula in the place of its placeholder, for code."""
+    def restore(self, text: str) -> str:
+        """Replace each placeholder by the formula's TeX: for code, descriptions and addresses."""
 
         def source(match: re.Match) -> str:
-            if int(match[1]) >= len(self.sources):  # HTML can write the signs around it as entities
+            if int(match[1]) >= len(self.sources):  # the author wrote the reserved code points as HTML entities
                 return ""
             tex, display = self.sources[int(match[1])]
             dollars = "" if tex.startswith("\\begin") else "$$" if display else "$"
@@ -149,15 +157,18 @@ class Formulas:
         return PLACEHOLDER.sub(source, text)
 
     def to_typst(self) -> list[str | None]:
-        """Typst's mathematics for each formula: nothing ("") for one that only defines macros, None for one that can't
-        be translated."""
+        """Translate all formulas.
+
+        Returns:
+            Typst's mathematics for each: "" for one that only defines macros, None for one that can't be translated.
+        """
         sources = [self._plain_tex(source) for source, _ in self.sources]
         distinct = [source for source in dict.fromkeys(sources) if source]
-        translated = dict(zip(distinct, _pandoc(distinct), strict=True)) if distinct else {}
+        translated = dict(zip(distinct, _translate(distinct), strict=True)) if distinct else {}
         return [translated[source] if source else "" for source in sources]
 
     def _plain_tex(self, source: str) -> str:
-        """`source` in the TeX that pandoc knows: macros expanded, what only MathJax knows left out."""
+        """`source` in the TeX that pandoc understands: with macros expanded, without what only MathJax understands."""
         source = source.encode(errors="replace").decode()  # lone surrogates
         source = _DEFINITION.sub(self._define, html.unescape(source) if "&" in source else source).strip()
         for _ in range(_MOST_EXPANSIONS if self._macros else 0):
@@ -172,7 +183,7 @@ class Formulas:
             lambda match: match[1] + re.sub(r"(?<!\\)&", r"&\\quad ", match[2]) + match[3], source
         ).strip()
         if re.search(r"\\\\(?!\[)", source) and r"\begin" not in source:
-            source = rf"\begin{{gathered}}{source}\end{{gathered}}"  # MathJax breaks a line there
+            source = rf"\begin{{gathered}}{source}\end{{gathered}}"  # MathJax breaks the line there
         return source
 
     def _define(self, match: re.Match) -> str:
@@ -205,7 +216,7 @@ class Formulas:
 
 
 def _fractions(source: str) -> str:
-    r"""`{a \over b}` as `\frac{a}{b}`, for the group it stands in or, without one, for all of `source`."""
+    r"""Write `{a \over b}` as `\frac{a}{b}`. Without braces, `\over` divides all of `source`."""
     while match := re.search(r"\\over(?![A-Za-z])", source):
         start, end = _group_around(source, match.start())
         top, bottom = source[start : match.start()].strip(), source[match.end() : end].strip()
@@ -214,7 +225,7 @@ def _fractions(source: str) -> str:
 
 
 def _group_around(source: str, position: int) -> tuple[int, int]:
-    """Where the inside of the innermost braces around a position begins and ends."""
+    """The start and end of the text in the innermost braces around a position."""
     start, depth = position, 0
     while start > 0 and depth >= 0:
         start -= 1
@@ -226,7 +237,7 @@ def _group_around(source: str, position: int) -> tuple[int, int]:
     return (start + 1 if depth < 0 else 0), (end - 1 if depth_right < 0 else len(source))
 
 
-def _pandoc(sources: list[str]) -> list[str | None]:
+def _translate(sources: list[str]) -> list[str | None]:
     blocks = []
     for source in sources:
         blocks.append({"t": "Plain", "c": [{"t": "Math", "c": [{"t": "DisplayMath"}, source]}]})
@@ -235,19 +246,19 @@ def _pandoc(sources: list[str]) -> list[str | None]:
     command = [_pandoc_path(), "--from=json", "--to=typst", "--wrap=none"]
     done = subprocess.run(command, input=document, capture_output=True, encoding="utf-8")
     if done.returncode:
-        raise ExportError("its formulas are more than pandoc can take")
+        raise ExportError("pandoc can't translate its formulas")
     found = [re.fullmatch(r"\$ (.*) \$", text.strip(), re.DOTALL) for text in done.stdout.split(_SEPARATOR)[:-1]]
-    formulas = [_renamed(match[1].replace("\n", " ")) if match else None for match in found]
+    formulas = [_rename_symbols(match[1].replace("\n", " ")) if match else None for match in found]
     return [None if formula is None or _has_code(formula) else formula for formula in formulas]
 
 
 def _has_code(formula: str) -> bool:
-    """Whether Typst would execute something: a number sign outside of quotation marks that is not pandoc's own."""
+    """Whether Typst would execute something: a number sign outside quotation marks that pandoc did not write itself."""
     return "#" in _HARMLESS.sub(" ", _QUOTED.sub(" ", formula))
 
 
 def _pandoc_path() -> str:
-    """The pandoc inside the wheel. Asking pypandoc would start it once more."""
+    """The pandoc in the wheel. Asking pypandoc would start it once more."""
     for name in ("pandoc", "pandoc.exe"):
         if (path := files("pypandoc") / "files" / name).is_file():
             return str(path)
@@ -256,8 +267,8 @@ def _pandoc_path() -> str:
     return pypandoc.get_pandoc_path()
 
 
-def _renamed(formula: str) -> str:
-    """The formula with today's names of symbols; what stands in quotation marks is left alone."""
+def _rename_symbols(formula: str) -> str:
+    """The formula with the current names of symbols. Text in quotation marks is not changed."""
     parts = re.split(r'("(?:\\.|[^"\\])*")', formula)
     for pattern, replacement in _RENAMED:
         parts[::2] = [pattern.sub(replacement, part) for part in parts[::2]]

@@ -1,1 +1,0 @@
-"""Notebook -> Typst -> PDF, without LaTeX or a browser: `document.py` alone, `exporter.py` as a part of nbconvert."""
