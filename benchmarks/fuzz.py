@@ -28,7 +28,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-import utilities
+from coursework import course_split, data, files
 from pipeline import read_hdf5
 
 IDX_NAME = "t10k-labels-idx1-ubyte"
@@ -42,9 +42,9 @@ H5_SHAPES = {"images": (3, 4, 4), "labels": (3,)}
 def read_idx(data: bytes, folder: Path) -> None:
     path = folder / (f"{IDX_NAME}.gz" if data.startswith(b"\x1f\x8b") else IDX_NAME)
     path.write_bytes(data)
-    utilities.IDX_SIZES = {IDX_NAME: len(IDX_CONTENT)}
-    utilities.IDX_SHA256 = {"mnist": {IDX_NAME: hashlib.sha256(IDX_CONTENT).hexdigest()}}
-    found, problems = utilities._files_in_folder("mnist", [IDX_NAME], folder)
+    data.IDX_SIZES = {IDX_NAME: len(IDX_CONTENT)}
+    data.IDX_SHA256 = {"mnist": {IDX_NAME: hashlib.sha256(IDX_CONTENT).hexdigest()}}
+    found, problems = data.files_in_folder("mnist", [IDX_NAME], folder)
     path.unlink()
     assert found in ({}, {IDX_NAME: IDX_CONTENT})
     assert bool(found) != bool(problems)
@@ -94,8 +94,8 @@ def h5_seeds() -> Iterator[bytes]:
 def notebook_seeds() -> Iterator[bytes]:
     """Small notebooks with all kinds of cells and outputs: the cells of our own parts, one by one."""
     for path in (
-        *sorted((utilities.ROOT / "notebooks").glob("*.ipynb")),
-        *sorted(utilities.REPORTS_FOLDER.glob("*.ipynb")),
+        *sorted((files.ROOT / "notebooks").glob("*.ipynb")),
+        *sorted(files.REPORTS_FOLDER.glob("*.ipynb")),
     ):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
@@ -123,7 +123,7 @@ def read_code(name: str) -> list[tuple[ModuleType, tuple[int, int]]]:
         modules = (document, html_tree, markdown, markup, mathematics, notebook, tables, typst_text)
         return [(module, (1, 10**6)) for module in modules]
     readers = (
-        (utilities._files_in_folder, utilities._read_idx, utilities._check_idx)
+        (data.files_in_folder, data.read_idx, data.check_idx)
         if name == "IDX files"
         else (read_hdf5.read, read_hdf5._require)
     )
@@ -144,9 +144,9 @@ def fuzz(name: str, corpus: Path, seconds: int) -> None:
     with atheris.instrument_imports(include=["pipeline.handin_pdf"]):
         import pipeline.handin_pdf.document  # noqa: F401
     for reader in (
-        utilities._files_in_folder,
-        utilities._read_idx,
-        utilities._check_idx,
+        data.files_in_folder,
+        data.read_idx,
+        data.check_idx,
         read_hdf5.read,
         read_hdf5._require,
     ):
@@ -193,7 +193,7 @@ def ourselves(*arguments: Any) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "benchmarks.fuzz", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     return subprocess.run(
-        command, cwd=utilities.ROOT, env=environment, capture_output=True, text=True, errors="replace"
+        command, cwd=files.ROOT, env=environment, capture_output=True, text=True, errors="replace"
     )
 
 
@@ -232,10 +232,10 @@ def fuzz_target(name: str, seconds: int, findings: Path) -> dict[str, Any]:
 
 def survives(path: Path) -> bool:
     """Whether our reader ends with its own error where the library hangs or crashes."""
-    utilities.READING_TIMEOUT = 30
+    course_split.READING_TIMEOUT = 30
     try:
-        utilities._read_h5(path, H5_SHAPES)
-    except utilities.DataError:
+        course_split.read_h5(path, H5_SHAPES)
+    except data.DataError:
         return True
     return False
 
@@ -255,7 +255,7 @@ def try_properties(cases: int) -> dict[str, Any]:
     ]
     began = time.perf_counter()
     result = subprocess.run(
-        command, cwd=utilities.ROOT, env=os.environ | {"FUZZ_CASES": str(cases)}, capture_output=True, text=True
+        command, cwd=files.ROOT, env=os.environ | {"FUZZ_CASES": str(cases)}, capture_output=True, text=True
     )
     if result.returncode:
         print(result.stdout[-3000:], flush=True)
@@ -297,7 +297,7 @@ def main() -> None:
         if name == PROPERTIES:
             results[name] = try_properties(arguments.cases)
         else:
-            results[name] = fuzz_target(name, arguments.seconds, utilities.REPORTS_FOLDER / "findings")
+            results[name] = fuzz_target(name, arguments.seconds, files.REPORTS_FOLDER / "findings")
         print(name, results[name], flush=True)
         robustness.record("fuzzing", results)
 

@@ -27,7 +27,7 @@ import nbformat
 import psutil
 import pypdf
 
-import utilities
+from coursework import files
 from tests import lossless
 
 RESULT = Path(__file__).with_suffix(".json")
@@ -65,7 +65,7 @@ def run(command: list[str]) -> dict[str, float]:
     """Seconds, and the highest sum of the memory of the process and all its children, in MiB."""
     began, peaks = time.perf_counter(), [0]
     process = subprocess.Popen(
-        command, cwd=utilities.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
     watcher.start()
@@ -167,7 +167,7 @@ def main() -> None:
     reports: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         for name in NOTEBOOKS:
-            notebook = utilities.REPORTS_FOLDER / f"{name}.ipynb"
+            notebook = files.REPORTS_FOLDER / f"{name}.ipynb"
             timings: dict[str, list[dict[str, float]]] = {}
             for number in range(1, rounds + 1):
                 for way in commands(notebook, Path(temporary)):
@@ -196,7 +196,7 @@ def main() -> None:
         "reports": reports,
     }
     for path, text in ((RESULT, json.dumps(result, indent=2)), (TABLE, _page(result))):
-        with utilities.replace_when_complete(path) as file:
+        with files.replace_when_complete(path) as file:
             file.write_text(text + "\n", encoding="utf-8")
     print(table(result))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-import utilities
+from coursework import files, run_record, training
 from benchmarks.recipes import RUNS_FOLDER
 
 RESULT = RUNS_FOLDER / "peers.json"
@@ -44,7 +44,7 @@ def ours(model: str, images: int) -> Epoch:
 
     X, y = random_data(images)
     compiled, _ = build(model)
-    return epochs_of(utilities.EpochTrainer(compiled, X, keras.utils.to_categorical(y, 10), BATCH_SIZES[model], seed=0))
+    return epochs_of(training.EpochTrainer(compiled, X, keras.utils.to_categorical(y, 10), BATCH_SIZES[model], seed=0))
 
 
 def keras_fit(model: str, images: int) -> Epoch:
@@ -169,9 +169,9 @@ def main() -> None:
         }
         for model, measured in seconds.items()
     }
-    with utilities.replace_when_complete(RESULT) as temporary:
+    with files.replace_when_complete(RESULT) as temporary:
         temporary.write_text(
-            json.dumps({"models": result} | utilities.environment(), indent=2) + "\n", encoding="utf-8"
+            json.dumps({"models": result} | run_record.environment(), indent=2) + "\n", encoding="utf-8"
         )
 
 

@@ -23,7 +23,7 @@ from typing import Any
 import nbformat
 import numpy as np
 
-import utilities
+from coursework import architecture, evaluation, files, metrics, models, run_record, session
 from pipeline.parameters import NOTEBOOKS_FOLDER, check_parameters, read_profile
 
 RUNS_FOLDER = Path(__file__).parent / "runs"
@@ -53,7 +53,7 @@ def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> 
         cells = run_cells(notebook, profile, {"setup", name}, **parameters, seed=seed, profile=output)
         model = cells[name]
         history = cells["history"] if notebook == PART1 else next(iter(cells["histories"].values()))
-        predictor = utilities.average_of_looks(model) if name == "iteration3" else model
+        predictor = models.with_test_time_augmentation(model) if name == "iteration3" else model
         return describe(model, history.to_dict("list"), predictor, cells["X_val"], cells["y_val"], cells["test_images"])
 
     return run
@@ -70,7 +70,7 @@ def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Re
         model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
         prefix = "" if notebook == PART1 else f"{name}_"
         rate, epochs, batch_size = (cells[f"{prefix}{key}"] for key in ("learning_rate", "epochs", "batch_size"))
-        f1 = utilities.F1Score()
+        f1 = metrics.F1Score()
         model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy", f1])
         began, ended = [], []
         clock = keras.callbacks.LambdaCallback(
@@ -108,11 +108,11 @@ def describe(
 ) -> Result:
     """What a run leaves behind: size, history, validation scores and the predicted classes of the test images."""
     classes = y_val.argmax(axis=1) if y_val.ndim == 2 else y_val
-    scores = utilities.score(classes, utilities.predict_probabilities(predictor, X_val).argmax(axis=1))
-    predicted = utilities.predict_probabilities(predictor, test_images).argmax(axis=1)
+    scores = evaluation.score(classes, models.predict_probabilities(predictor, X_val).argmax(axis=1))
+    predicted = models.predict_probabilities(predictor, test_images).argmax(axis=1)
     return {
         "parameters": model.count_params(),
-        "multiply_adds": utilities.multiply_adds(model),
+        "multiply_adds": architecture.multiply_adds(model),
         "history": dict(history),
         "validation": {"accuracy": scores["accuracy"], "f1": scores["f1"]},
         "test_classes": "".join(map(str, predicted)),
@@ -132,7 +132,7 @@ def support_vector_machine(seed: int) -> Result:
     began = time.perf_counter()
     machine = SVC(C=10, cache_size=2000).fit(X_train, cells["y_train"])
     seconds = time.perf_counter() - began
-    scores = utilities.score(cells["y_val"], machine.predict(X_val))
+    scores = evaluation.score(cells["y_val"], machine.predict(X_val))
     return {
         "support_vectors": int(machine.n_support_.sum()),
         "history": {"seconds": [seconds], "val_f1": [scores["f1"]], "val_accuracy": [scores["accuracy"]]},
@@ -164,10 +164,10 @@ def run_file(recipe: str, seed: int) -> Path:
 
 def run_one(recipe: str, seed: int) -> None:
     """Train one recipe in this process and write its file."""
-    utilities.start(seed)
+    session.start(seed)
     result = {"recipe": recipe, "seed": seed, **RECIPES[recipe][0](seed)}
-    result |= {"peak_memory_gib": round(utilities._peak_memory(), 3), **utilities.environment()}
-    with utilities.replace_when_complete(run_file(recipe, seed)) as temporary:
+    result |= {"peak_memory_gib": round(run_record.peak_memory(), 3), **run_record.environment()}
+    with files.replace_when_complete(run_file(recipe, seed)) as temporary:
         temporary.write_text(json.dumps(result) + "\n", encoding="utf-8")
 
 

@@ -36,7 +36,7 @@ from xml.etree import ElementTree
 
 import psutil
 
-import utilities
+from coursework import augmentation, checkpoint, files, run_record, session, text, training
 from benchmarks import speed
 from benchmarks.summary import markdown_table
 from pipeline import verify
@@ -53,7 +53,7 @@ def faults() -> dict[str, Any]:
         report = Path(folder) / "report.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "-o", "junit_family=xunit1"]
         command.append(f"--junitxml={report}")
-        subprocess.run(command, cwd=utilities.ROOT)
+        subprocess.run(command, cwd=files.ROOT)
         return count_faults(ElementTree.parse(report).getroot())
 
 
@@ -90,11 +90,11 @@ def copy_project(folder: Path, links: Iterable[str] = (".venv", "data")) -> Path
 
     def ignore(path: str, names: list[str]) -> set[str]:
         made = [name for name in names if Path(name).suffix != ".csv" or name == "submission.csv"]
-        return {*ignored(path, names), *(made if Path(path) == utilities.ROOT / "reports" else ())}
+        return {*ignored(path, names), *(made if Path(path) == files.ROOT / "reports" else ())}
 
-    shutil.copytree(utilities.ROOT, folder, ignore=ignore)
+    shutil.copytree(files.ROOT, folder, ignore=ignore)
     for name in links:
-        (folder / name).symlink_to(utilities.ROOT / name)
+        (folder / name).symlink_to(files.ROOT / name)
     return folder
 
 
@@ -103,7 +103,7 @@ class Run:
 
     def __init__(self, place: Path, profile: str, targets: Iterable[str] = ("report", "submit", "score")) -> None:
         self.place, self.profile, self.targets = place, profile, targets
-        self.output = place / utilities.output_folder(profile).relative_to(utilities.ROOT)
+        self.output = place / files.output_folder(profile).relative_to(files.ROOT)
 
     def start(self) -> subprocess.Popen:
         environment = {
@@ -251,21 +251,21 @@ def overhead(rounds: int) -> dict[str, Any]:
 def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
     model, cells = speed.build(name)
     X, y = speed.training_set(cells, images)
-    augmentation = utilities.Augmentation(flips=True, shift=2, erase=0.25) if name == "iteration3" else None
-    trainer = utilities.EpochTrainer(model, X, y, speed.BATCH_SIZES[name], seed=0, augmentation=augmentation)
+    augmentation = augmentation.Augmentation(flips=True, shift=2, erase=0.25) if name == "iteration3" else None
+    trainer = training.EpochTrainer(model, X, y, speed.BATCH_SIZES[name], seed=0, augmentation=augmentation)
     numbers, validation = iter(range(1, 10_000)), (X[: images // 7], y[: images // 7])
     share = images / len(cells["X_train"])
-    with tempfile.TemporaryDirectory(dir=utilities.REPORTS_FOLDER, prefix=".overhead.") as folder:
+    with tempfile.TemporaryDirectory(dir=files.REPORTS_FOLDER, prefix=".overhead.") as folder:
         path = Path(folder) / "checkpoint.npz"
         contestants = {
-            "epoch": lambda: utilities._train_epoch(trainer, next(numbers), *validation, lambda share: None),
-            "checkpoint": lambda: utilities._write_checkpoint(path, {}, model, [], model.get_weights()),
+            "epoch": lambda: training.train_epoch(trainer, next(numbers), *validation, lambda share: None),
+            "checkpoint": lambda: checkpoint.save(path, {}, model, [], model.get_weights()),
             "drawing": lambda: draw(trainer),
         }
         if augmentation is None:
             plain, _ = speed.build(name)
             settings = {"batch_size": trainer.batch_size, "verbose": 0, "validation_data": validation}
-            settings["validation_batch_size"] = utilities.PREDICTION_BATCH_SIZE
+            settings["validation_batch_size"] = training.PREDICTION_BATCH_SIZE
             contestants["plain"] = lambda: plain.fit(X, y, **settings)
         seconds = speed.in_turn(contestants, rounds)
         size = path.stat().st_size
@@ -286,7 +286,7 @@ def overhead_of(name: str, images: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def draw(trainer: utilities.EpochTrainer) -> None:
+def draw(trainer: training.EpochTrainer) -> None:
     """What makes an epoch the same again: its order and augmentation, drawn from (seed, epoch)."""
     for _ in trainer._shuffled_batches(1):
         pass
@@ -312,8 +312,8 @@ def machines(profile: str) -> dict[str, Any]:
         metrics[name] = {}
         for notebook in TRAINING_NOTEBOOKS:
             command = [sys.executable, "-c", RUN, notebook, profile, output]
-            subprocess.run(command, cwd=utilities.ROOT, env=os.environ | settings, check=True)
-            path = utilities.output_folder(output) / "metrics" / f"{notebook}.json"
+            subprocess.run(command, cwd=files.ROOT, env=os.environ | settings, check=True)
+            path = files.output_folder(output) / "metrics" / f"{notebook}.json"
             metrics[name] |= scores(verify.read_metrics(path)["scores"], notebook)
     return {"profile": profile, "scores": metrics}
 
@@ -380,11 +380,11 @@ def describe_set_up(kills: dict[str, Any]) -> list[str]:
 
 def describe_kills(kills: dict[str, Any]) -> list[str]:
     differences = len(kills["differences"])
-    lost = utilities.counted(differences, "difference") if differences else "nothing lost, nothing different"
+    lost = text.pluralize(differences, "difference") if differences else "nothing lost, nothing different"
     return [
         f"## Kills at random moments, profile `{kills['profile']}`",
         f"{kills['kills']} times all processes of `make report submit score PROFILE={kills['profile']}` were killed at once (SIGKILL), in "
-        f"{utilities.counted(kills['runs'], 'run')}, from nothing to the end, compared bit for bit with an undisturbed one: **{lost}**. "
+        f"{text.pluralize(kills['runs'], 'run')}, from nothing to the end, compared bit for bit with an undisturbed one: **{lost}**. "
         "What was at work when it was killed:",
         markdown_table(["at work", "kills"], [[what, str(count)] for what, count in kills["killed"].items()]),
     ]
@@ -489,9 +489,9 @@ def main() -> None:
     elif arguments.part == "kills":
         kill_until("kills", arguments.kills or 200, arguments.seed, "smoke", None)
     elif arguments.part == "training":
-        kill_until("training", arguments.kills or 5, arguments.seed, "full", utilities.REPORTS_FOLDER)
+        kill_until("training", arguments.kills or 5, arguments.seed, "full", files.REPORTS_FOLDER)
     elif arguments.part == "overhead":
-        utilities.start(seed=0)
+        session.start(seed=0)
         record("overhead", overhead(arguments.rounds))
     else:
         record("machines", machines(arguments.profile))
@@ -500,11 +500,11 @@ def main() -> None:
 def record(part: str, result: dict[str, Any]) -> None:
     """Put a part's result in the place of an older one, and write the page anew."""
     results = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    hardware = utilities.environment()["hardware"]
-    machine = f"{utilities.counted(hardware['cores'], 'core')} ({hardware['processor']}, {hardware['system']})"
+    hardware = run_record.environment()["hardware"]
+    machine = f"{text.pluralize(hardware['cores'], 'core')} ({hardware['processor']}, {hardware['system']})"
     results |= {part: result, "machine": results.get("machine", {}) | {part: machine}}
     for path, text in ((RESULTS, json.dumps(results, indent=2) + "\n"), (RESULTS.with_suffix(".md"), page(results))):
-        with utilities.replace_when_complete(path) as temporary:
+        with files.replace_when_complete(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -26,10 +26,10 @@ from typing import Any
 
 import yaml
 
-import utilities
+from coursework import files, run_record, study
 from benchmarks.summary import markdown_table
-from pipeline import experiment_run, experiments
-from pipeline.grid import Run
+from pipeline.experiments import run as experiment_run, sweep as experiments
+from pipeline.experiments.grid import Run
 
 FOLDER = Path(__file__).parent
 REAL_GRID = {"share": 0.05, "epochs": 4}
@@ -101,9 +101,9 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
     }
     experiment_run.RUNS_FOLDER = Path(os.environ[PLACE]) / "experiments"
     folder = experiment_run.RUNS_FOLDER / name
-    with utilities.replace_when_complete(folder / "metrics" / "experiment.json") as temporary:
+    with files.replace_when_complete(folder / "metrics" / "experiment.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
-    with utilities.replace_when_complete(folder / "experiment.ipynb") as temporary:
+    with files.replace_when_complete(folder / "experiment.ipynb") as temporary:
         temporary.write_bytes(b" " * EXECUTED_COPY)
     return experiment_run.read_result(run, name, data_sha256)
 
@@ -121,8 +121,8 @@ async def host_workers(address: str, count: int) -> None:
 
 def sweep_as_client(address: str, grid: Path) -> None:
     """What `make experiments` does, with simulated work; prints its own figures as JSON in the last line."""
-    utilities.REPORTS_FOLDER = Path(os.environ[PLACE])
-    experiment_run.RUNS_FOLDER = utilities.REPORTS_FOLDER / "experiments"
+    files.REPORTS_FOLDER = Path(os.environ[PLACE])
+    experiment_run.RUNS_FOLDER = files.REPORTS_FOLDER / "experiments"
     began = time.perf_counter()
     sweep = experiments.read_sweep(grid)
     sweep.write()
@@ -136,7 +136,7 @@ def sweep_as_client(address: str, grid: Path) -> None:
         "seconds_to_run": time.perf_counter() - ready,
         "ran": count,
         "finished": len(sweep.results),
-        "memory_gib": utilities._peak_memory(),
+        "memory_gib": run_record.peak_memory(),
     }
     print(json.dumps(figures))
 
@@ -147,7 +147,7 @@ def simulated_cluster(workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    quiet = {"cwd": utilities.ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet = {"cwd": files.ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     scheduler = subprocess.Popen(
         [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", address, "--no-dashboard"], **quiet
     )
@@ -188,7 +188,7 @@ def _peak_memory_of(process: subprocess.Popen) -> float:
 
 def simulate(workers: int, runs: int) -> dict[str, Any]:
     """A sweep of so many runs on so many workers, and the same once more with everything finished."""
-    with tempfile.TemporaryDirectory(dir=utilities.REPORTS_FOLDER, prefix=".scaling.") as folder:
+    with tempfile.TemporaryDirectory(dir=files.REPORTS_FOLDER, prefix=".scaling.") as folder:
         os.environ[PLACE] = folder
         grid = _grid(Path(folder) / "simulated.yaml", range(runs // 20), 19, {"epochs": 6})
         with simulated_cluster(workers) as (address, scheduler):
@@ -211,7 +211,7 @@ def simulate(workers: int, runs: int) -> dict[str, Any]:
 
 def _client(address: str, grid: Path) -> dict[str, Any]:
     command = [*_ourselves("client"), address, str(grid)]
-    result = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True, check=True)
     return json.loads(result.stdout.splitlines()[-1])
 
 
@@ -284,7 +284,7 @@ def main() -> None:
     if arguments.role == "client":
         sweep_as_client(arguments.address, arguments.grid)
         return
-    results: dict[str, Any] = {"hardware": utilities.environment()["hardware"], "run_seconds": RUN_SECONDS}
+    results: dict[str, Any] = {"hardware": run_record.environment()["hardware"], "run_seconds": RUN_SECONDS}
     rates: dict[str, list[float]] = {"1": [], "2": []}
     for number in range(ROUNDS):
         for workers_count in (1, 2):
@@ -295,10 +295,10 @@ def main() -> None:
     for workers_count, runs in CLUSTERS:
         results["simulated"].append(simulate(workers_count, runs))
         print(results["simulated"][-1], flush=True)
-    real_seconds = utilities.load_experiments()[0]["seconds"].median()
+    real_seconds = study.load_experiments()[0]["seconds"].median()
     pages = (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results, real_seconds)))
     for name, text in pages:
-        with utilities.replace_when_complete(FOLDER / name) as temporary:
+        with files.replace_when_complete(FOLDER / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-import utilities
+from coursework import architecture, augmentation, files, metrics, models, optimizers, run_record, session, training
 from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
 
 RESULT = RUNS_FOLDER / "speed.json"
@@ -36,8 +36,8 @@ def build(name: str) -> tuple[Any, dict[str, Any]]:
     cells = run_cells(MODELS[name], "full", {"setup", f"{name}-layers"})
     import keras
 
-    optimizer = utilities.Muon(1e-3) if name == "iteration3" else keras.optimizers.Adam(1e-3)
-    cells[name].compile(optimizer, "categorical_crossentropy", metrics=["accuracy", utilities.F1Score()])
+    optimizer = optimizers.Muon(1e-3) if name == "iteration3" else keras.optimizers.Adam(1e-3)
+    cells[name].compile(optimizer, "categorical_crossentropy", metrics=["accuracy", metrics.F1Score()])
     return cells[name], cells
 
 
@@ -88,7 +88,7 @@ def in_turn(contestants: dict[str, Contestant], rounds: int) -> dict[str, list[f
     return seconds
 
 
-def epochs_of(trainer: utilities.EpochTrainer) -> Contestant:
+def epochs_of(trainer: training.EpochTrainer) -> Contestant:
     """A contestant that trains one more epoch each time."""
     numbers = iter(range(1, 10_000))
     return lambda: trainer.run(next(numbers))
@@ -101,19 +101,19 @@ def model_speed(name: str, images: int, rounds: int) -> dict[str, Any]:
     batch_size, rates = BATCH_SIZES[name], []
     contestants = {
         "plain_fit": lambda: plain.fit(X, y, batch_size=batch_size, verbose=0),
-        "ours": epochs_of(utilities.EpochTrainer(model, X, y, batch_size, seed=0)),
-        "predict": lambda: utilities.predict_probabilities(model, X),
+        "ours": epochs_of(training.EpochTrainer(model, X, y, batch_size, seed=0)),
+        "predict": lambda: models.predict_probabilities(model, X),
         "peak": lambda: rates.append(matrix_multiplication()),
     }
     seconds = in_turn(contestants, rounds)
-    operations, peak = 2 * utilities.multiply_adds(model), statistics.median(rates[1:])
+    operations, peak = 2 * architecture.multiply_adds(model), statistics.median(rates[1:])
     ratios = [plain / ours for plain, ours in zip(seconds["plain_fit"], seconds["ours"], strict=True)]
     ours, predict = statistics.median(seconds["ours"]), statistics.median(seconds["predict"])
     return {
         "images": len(X),
         "rounds": rounds,
         "parameters": model.count_params(),
-        "multiply_adds": utilities.multiply_adds(model),
+        "multiply_adds": architecture.multiply_adds(model),
         "plain_fit_over_ours": {"median": statistics.median(ratios), "lowest": min(ratios), "highest": max(ratios)},
         "training_images_per_second": len(X) / ours,
         "prediction_images_per_second": len(X) / predict,
@@ -127,9 +127,9 @@ def waiting_for_data(images: int, rounds: int) -> dict[str, Any]:
     """The share of a training step of iteration 3 that goes to drawing, gathering and augmenting its batch."""
     models = [build("iteration3") for _ in range(2)]
     X, y = training_set(models[0][1], images)
-    augmentation = utilities.Augmentation(flips=True, shift=2, erase=0.25)
+    augmentation = augmentation.Augmentation(flips=True, shift=2, erase=0.25)
     contestants = {
-        "augmented": epochs_of(utilities.EpochTrainer(models[0][0], X, y, 128, 0, augmentation)),
+        "augmented": epochs_of(training.EpochTrainer(models[0][0], X, y, 128, 0, augmentation)),
         "one_batch": epochs_on_one_batch(models[1][0], X, y, 128),
     }
     seconds = in_turn(contestants, rounds)
@@ -143,13 +143,13 @@ def share_of_the_data(share: float) -> dict[str, Any]:
 
     model, cells = build("iteration3")
     X, y = training_set(cells, int(share * len(cells["X_train"])))
-    trainer = utilities.EpochTrainer(model, X, y, 128, seed=0, augmentation=utilities.Augmentation(True, 2))
+    trainer = training.EpochTrainer(model, X, y, 128, seed=0, augmentation=augmentation.Augmentation(True, 2))
     before = psutil.Process().memory_info().rss / 2**30
     trainer.run(1)
     began = time.perf_counter()
     trainer.run(2)
     seconds = time.perf_counter() - began
-    return {"images": len(X), "seconds": seconds, "before_gib": before, "peak_gib": utilities._peak_memory()}
+    return {"images": len(X), "seconds": seconds, "before_gib": before, "peak_gib": run_record.peak_memory()}
 
 
 def whole_notebook(notebook: str, ours: bool) -> dict[str, Any]:
@@ -162,7 +162,7 @@ def whole_notebook(notebook: str, ours: bool) -> dict[str, Any]:
         train = recipes.ours(notebook, name, **once) if ours else recipes.reference(notebook, name, **once)
         train(1)
         gc.collect()
-    return {"peak_gib": utilities._peak_memory()}
+    return {"peak_gib": run_record.peak_memory()}
 
 
 def memory_in_turn(notebook: str) -> dict[str, float]:
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, help="only one share of the data, in this process")
     parser.add_argument("--memory", nargs=2, metavar=("NOTEBOOK", "WHOSE"), help="only the memory of ours or reference")
     arguments = parser.parse_args()
-    utilities.start(seed=0)
+    session.start(seed=0)
     if arguments.share:
         print(json.dumps(share_of_the_data(arguments.share)))
         return
@@ -211,8 +211,8 @@ def main() -> None:
     print(result["growth"], flush=True)
     result["memory"] = {notebook: memory_in_turn(notebook) for notebook in (PART1, PART2)}
     print(result["memory"], flush=True)
-    with utilities.replace_when_complete(RESULT) as temporary:
-        temporary.write_text(json.dumps(result | utilities.environment(), indent=2) + "\n", encoding="utf-8")
+    with files.replace_when_complete(RESULT) as temporary:
+        temporary.write_text(json.dumps(result | run_record.environment(), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

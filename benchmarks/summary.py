@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-import utilities
+from coursework import course_split, data, evaluation, files, training
 from benchmarks.recipes import RECIPES, RUNS_FOLDER, run_file
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -48,10 +48,10 @@ PUBLISHED = {  # on the official split, as their authors report them
 def test_labels(recipe: str) -> np.ndarray:
     """The labels of the test images that a recipe predicts."""
     if recipe.startswith("lenet5"):
-        return utilities.load_mnist()["y_test"]
+        return data.load_mnist()["y_test"]
     if recipe.endswith("official"):
-        return utilities.load_fashion_mnist("official")["y_test"]
-    labels = utilities.load_fashion_mnist_test_labels()
+        return course_split.load_fashion_mnist("official")["y_test"]
+    labels = course_split.load_fashion_mnist_test_labels()
     if labels is None:
         sys.exit("error: data/Fashion_MNIST.h5 is the course's own file, whose test labels the course keeps to itself")
     return labels
@@ -67,7 +67,7 @@ def read_recipe(recipe: str) -> dict[str, Any] | None:
     for run in runs:
         predicted = np.array(list(run.pop("test_classes")), dtype=int)
         run["test"] = {
-            name: utilities.score(labels, predicted)[name] for name in ("accuracy", "accuracy_interval", "f1")
+            name: evaluation.score(labels, predicted)[name] for name in ("accuracy", "accuracy_interval", "f1")
         }
         run["seconds"] = sum(run["history"]["seconds"])
         run["epochs"] = len(run["history"]["seconds"])
@@ -227,7 +227,7 @@ def draw(recipes: dict[str, dict[str, Any]], path: Path) -> None:
     axis.grid(alpha=0.3)
     if shown:
         axis.legend(fontsize="small", loc="lower right")
-    with utilities.replace_when_complete(path) as temporary, rc_context({"svg.hashsalt": path.name}):
+    with files.replace_when_complete(path) as temporary, rc_context({"svg.hashsalt": path.name}):
         figure.savefig(temporary, metadata={"Date": None})
 
 
@@ -307,7 +307,7 @@ Each as its authors report it; ours holds an eighth of the 60,000 training image
 
 ## Images a second
 
-Ours is `utilities.EpochTrainer`; a plain `fit` of the same model takes its turn with it. The peak is that of a product of two matrices of 2048 x 2048
+Ours is `training.EpochTrainer`; a plain `fit` of the same model takes its turn with it. The peak is that of a product of two matrices of 2048 x 2048
 numbers, {statistics.median(model["peak_gflops"] for model in speed["models"].values()):.0f} GFLOP/s, measured between the epochs; training is counted as three times the multiply-adds of a prediction.
 
 {speed_table(speed)}
@@ -335,7 +335,7 @@ def main() -> None:
         json.loads((RUNS_FOLDER / f"{name}.json").read_text(encoding="utf-8")) for name in ("speed", "peers")
     )
     draw(recipes, RESULTS.with_suffix(".svg"))
-    with utilities.replace_when_complete(RESULTS.with_suffix(".md")) as temporary:
+    with files.replace_when_complete(RESULTS.with_suffix(".md")) as temporary:
         temporary.write_text(report(recipes, speed, peers), encoding="utf-8")
     for recipe in recipes.values():
         for run in recipe["runs"]:
@@ -347,7 +347,7 @@ def main() -> None:
         "peers": peers,
         "published": PUBLISHED,
     }
-    with utilities.replace_when_complete(RESULTS) as temporary:
+    with files.replace_when_complete(RESULTS) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(f"{len(recipes)} recipes, {sum(len(recipe['runs']) for recipe in recipes.values())} runs: {RESULTS.name}")
 

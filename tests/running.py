@@ -8,7 +8,7 @@ import time
 
 import psutil
 
-import utilities
+from coursework import files
 
 MARK = "COURSEWORK_TEST"
 """An environment variable by which processes of a test are known, whoever their parent is by now."""
@@ -20,7 +20,7 @@ FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
 def make(*arguments):
     """Run make as a user would, with the smoke profile: nothing of the make that runs the tests is passed on."""
     return subprocess.run(
-        ["make", "PROFILE=smoke", *arguments], cwd=utilities.ROOT, env=environment(), capture_output=True, text=True
+        ["make", "PROFILE=smoke", *arguments], cwd=files.ROOT, env=environment(), capture_output=True, text=True
     )
 
 

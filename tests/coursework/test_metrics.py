@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from running import FUZZ_CASES
+from tests.running import FUZZ_CASES
 from sklearn.metrics import f1_score
 
-import utilities
+from coursework import evaluation, metrics, models
 
 CLASSES = 5
 
@@ -26,7 +26,7 @@ def predictions(draw):
 
 
 def score_in_batches(labels, probabilities, batch_size, weights=None):
-    metric = utilities.F1Score(num_classes=CLASSES)
+    metric = metrics.F1Score(num_classes=CLASSES)
     for start in range(0, len(labels), batch_size):
         part = slice(start, start + batch_size)
         metric.update_state(labels[part], probabilities[part], None if weights is None else weights[part])
@@ -62,14 +62,14 @@ def test_one_hot_column_and_index_labels_agree(data):
 def test_a_hand_computed_case():
     labels = np.array([0, 0, 1, 1, 2])
     probabilities = np.eye(3)[[0, 1, 1, 1, 0]]
-    metric = utilities.F1Score(num_classes=3)
+    metric = metrics.F1Score(num_classes=3)
     metric.update_state(labels, probabilities)
     # class 0: TP 1, FP 1, FN 1 -> 1/2; class 1: TP 2, FP 1, FN 0 -> 4/5; class 2: TP 0 -> 0
     assert float(metric.result()) == pytest.approx((1 / 2 + 4 / 5 + 0) / 3)
 
 
 def test_is_zero_before_any_data_and_after_a_reset():
-    metric = utilities.F1Score(num_classes=3)
+    metric = metrics.F1Score(num_classes=3)
     assert float(metric.result()) == 0
     metric.update_state(np.array([1, 2]), np.eye(3)[[1, 2]])
     assert float(metric.result()) == 1
@@ -79,13 +79,13 @@ def test_is_zero_before_any_data_and_after_a_reset():
 
 def test_predictions_of_another_number_of_classes_are_refused():
     with pytest.raises(ValueError, match="made for 10 classes, but the predictions have 3"):
-        utilities.F1Score().update_state(np.array([1]), np.eye(3)[[1]])
+        metrics.F1Score().update_state(np.array([1]), np.eye(3)[[1]])
 
 
 def test_is_rebuilt_from_its_configuration():
-    metric = utilities.F1Score(num_classes=7, name="macro")
+    metric = metrics.F1Score(num_classes=7, name="macro")
     again = keras.metrics.deserialize(keras.metrics.serialize(metric))
-    assert type(again) is utilities.F1Score
+    assert type(again) is metrics.F1Score
     assert (again.num_classes, again.name) == (7, "macro")
 
 
@@ -95,10 +95,10 @@ def test_survives_saving_and_agrees_with_scikit_learn_inside_a_model(tmp_path, l
     images, labels = random.random((101, 6)), random.integers(0, CLASSES, 101)
     targets = np.eye(CLASSES)[labels] if loss.startswith("categorical") else labels
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(CLASSES, activation="softmax")])
-    model.compile("adam", loss, metrics=["accuracy", utilities.F1Score(num_classes=CLASSES)])
+    model.compile("adam", loss, metrics=["accuracy", metrics.F1Score(num_classes=CLASSES)])
     model.fit(images, targets, verbose=0)
-    utilities.save_model(model, tmp_path / "model.keras")
-    loaded = utilities.load_model(tmp_path / "model.keras")
+    models.save_model(model, tmp_path / "model.keras")
+    loaded = models.load_model(tmp_path / "model.keras")
     expected = f1_score(labels, model.predict(images, verbose=0).argmax(axis=1), average="macro")
     for candidate in (model, loaded):
         for batch_size in (7, 101):
@@ -110,6 +110,6 @@ def test_the_reference_definition_depends_on_the_batch_size_and_misses_unsure_pr
     labels = np.array([0, 0, 1, 1])
     probabilities = np.array([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
     # all four: F1 is 2/3 for the classes 0 and 1, one of two found each, and 0 for the absent class 2
-    assert utilities.rounded_batch_f1(labels, probabilities, 4) == pytest.approx(4 / 9, abs=1e-5)
+    assert evaluation.rounded_batch_f1(labels, probabilities, 4) == pytest.approx(4 / 9, abs=1e-5)
     # one by one: 1/3 where the probability exceeds one half, else 0
-    assert utilities.rounded_batch_f1(labels, probabilities, 1) == pytest.approx(1 / 6, abs=1e-5)
+    assert evaluation.rounded_batch_f1(labels, probabilities, 1) == pytest.approx(1 / 6, abs=1e-5)

@@ -5,20 +5,21 @@ import os
 import re
 from pathlib import Path
 
-import lossless
+from notebook_pdf import lossless
 import nbformat
 import numpy as np
 import pypdf
 import pytest
-from running import make
-from test_plots import images_in_svg
+from tests.running import make
+from tests.coursework.test_figures import images_in_svg
 
 import utilities
+from coursework import course_split, files, models, submission, training
 from pipeline import run_notebook, submission
 from pipeline.errors import UserError
 from pipeline.parameters import REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS, read_handin
 
-OUTPUT = utilities.REPORTS_FOLDER / "smoke"
+OUTPUT = files.REPORTS_FOLDER / "smoke"
 
 
 pytestmark = pytest.mark.slow
@@ -39,14 +40,14 @@ def test_the_executed_notebook_is_complete_and_names_no_machine(smoke_run, name)
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     outputs = [output for cell in code for output in cell.outputs]
     assert not [output for output in outputs if output.output_type == "error" or output.get("name") == "stderr"]
-    assert str(utilities.ROOT) not in text
+    assert str(files.ROOT) not in text
     assert sum("image/svg+xml" in output.get("data", {}) for output in outputs) >= 3
 
 
 def test_a_training_leaves_one_figure_and_one_table_and_nothing_is_said_to_who_runs_it_by_hand(smoke_run):
     for name in TRAINING_NOTEBOOKS:
         cells = nbformat.read(OUTPUT / f"{name}.ipynb", as_version=4).cells
-        for cell in (cell for cell in cells if "utilities.train(" in cell.source and cell.cell_type == "code"):
+        for cell in (cell for cell in cells if "training.train(" in cell.source and cell.cell_type == "code"):
             kinds = [sorted(output.data) for output in cell.outputs]
             assert kinds == [["image/svg+xml", "text/plain"], ["text/html", "text/plain"]]
         assert not [cell for cell in cells if "by-hand" in cell.metadata.get("tags", [])]
@@ -101,16 +102,16 @@ def test_the_metrics_file_tells_what_was_run_and_where(smoke_run, name):
 
 
 def test_the_submission_is_what_the_saved_model_predicts(smoke_run):
-    images = utilities.load_fashion_mnist()["X_test"][..., np.newaxis]
-    model = utilities.load_model(OUTPUT / "models" / "part2_best.keras")
-    expected = utilities.predict_probabilities(model, images).argmax(axis=1)
-    np.testing.assert_array_equal(utilities.read_submission(OUTPUT / "submission.csv", 10_500), expected)
+    images = course_split.load_fashion_mnist()["X_test"][..., np.newaxis]
+    model = models.load_model(OUTPUT / "models" / "part2_best.keras")
+    expected = models.predict_probabilities(model, images).argmax(axis=1)
+    np.testing.assert_array_equal(submission.read_submission(OUTPUT / "submission.csv", 10_500), expected)
     assert "reports/smoke/submission.csv is valid: 10,500 rows" in smoke_run.stdout
 
 
 def test_the_score_is_that_of_the_held_out_labels(smoke_run):
-    labels = utilities.load_fashion_mnist_test_labels()
-    accuracy = (utilities.read_submission(OUTPUT / "submission.csv", 10_500) == labels).mean()
+    labels = course_split.load_fashion_mnist_test_labels()
+    accuracy = (submission.read_submission(OUTPUT / "submission.csv", 10_500) == labels).mean()
     written = json.loads((OUTPUT / "metrics" / "score.json").read_text(encoding="utf-8"))
     assert written["held_out"]["accuracy"] == pytest.approx(accuracy)
     assert f"accuracy  {accuracy:.4f}" in smoke_run.stdout
@@ -139,7 +140,7 @@ def planned_after_a_change_of(path):
 
 
 def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
-    planned = planned_after_a_change_of(utilities.ROOT / "notebooks" / "part2_fashion_mnist.ipynb")
+    planned = planned_after_a_change_of(files.ROOT / "notebooks" / "part2_fashion_mnist.ipynb")
     assert "run_notebook part2_fashion_mnist" in planned
     assert "make_pdf reports/smoke/part2_fashion_mnist.ipynb" in planned
     assert "run_notebook part1_mnist" not in planned
@@ -147,7 +148,7 @@ def test_a_changed_part_2_rebuilds_only_part_2(smoke_run):
 
 
 def test_changed_experiments_rebuild_the_parts_that_quote_them(smoke_run):
-    planned = planned_after_a_change_of(utilities.REPORTS_FOLDER / "experiments.csv")
+    planned = planned_after_a_change_of(files.REPORTS_FOLDER / "experiments.csv")
     rebuilt = [name for name in REPORTED_NOTEBOOKS if f"run_notebook {name}" in planned]
     assert rebuilt == ["part2_fashion_mnist", "part3_experiments"]
 
@@ -156,19 +157,19 @@ def test_an_unknown_profile_is_refused_with_a_sentence():
     result = make("PROFILE=fast", "report")
     assert result.returncode != 0
     assert "there is no profile 'fast': expected one of best full original quick smoke" in result.stderr
-    assert not (utilities.REPORTS_FOLDER / "fast").exists()
+    assert not (files.REPORTS_FOLDER / "fast").exists()
 
 
 def test_a_wrong_submission_is_refused_with_a_sentence(smoke_run, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(submission, "path_of", lambda profile: tmp_path / "submission.csv")
     (tmp_path / "submission.csv").write_text("ID,Prediction\n0,1\n")
     for action in (submission.check, submission.score):
-        with pytest.raises(utilities.SubmissionError, match="1 rows for 10500 test images"):
+        with pytest.raises(submission.SubmissionError, match="1 rows for 10500 test images"):
             action("smoke")
 
 
 def test_without_labels_the_score_says_so(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(utilities, "load_fashion_mnist_test_labels", lambda: None)
+    monkeypatch.setattr(course_split, "load_fashion_mnist_test_labels", lambda: None)
     submission.score("smoke")
     assert "the course's own file" in capsys.readouterr().out
 
@@ -193,9 +194,9 @@ def test_a_lost_model_is_trained_again_by_make_submit_once(smoke_run):
 
 @pytest.mark.fault("data that changed between training and submission")
 def test_a_submission_made_from_other_data_is_refused(smoke_run, monkeypatch):
-    data = utilities.load_fashion_mnist()
+    data = course_split.load_fashion_mnist()
     other = data | {"X_test": data["X_test"][::-1]}
-    monkeypatch.setattr(utilities, "load_fashion_mnist", lambda split: other)
+    monkeypatch.setattr(course_split, "load_fashion_mnist", lambda split: other)
     for action in (submission.write, submission.check, submission.score):
         with pytest.raises(UserError, match="is not the file that part 2 was run on"):
             action("smoke")
@@ -205,7 +206,7 @@ def test_a_submission_made_from_other_data_is_refused(smoke_run, monkeypatch):
 def test_a_model_of_another_run_makes_no_submission(smoke_run, monkeypatch):
     before = (OUTPUT / "submission.csv").read_bytes()
     monkeypatch.setattr(
-        utilities, "predict_probabilities", lambda model, images: np.eye(10)[np.zeros(len(images), int)]
+        models, "predict_probabilities", lambda model, images: np.eye(10)[np.zeros(len(images), int)]
     )
     with pytest.raises(UserError, match=r"part2_best.keras is not the model of the last run that was finished"):
         submission.write("smoke")
@@ -215,11 +216,11 @@ def test_a_model_of_another_run_makes_no_submission(smoke_run, monkeypatch):
 @pytest.fixture
 def one_cell_notebook(tmp_path, monkeypatch):
     """Run a notebook of the given cell as if it were part 1, in folders of its own."""
-    parameters = (utilities.ROOT / "notebooks" / "part1_mnist.ipynb").read_text(encoding="utf-8")
+    parameters = (files.ROOT / "notebooks" / "part1_mnist.ipynb").read_text(encoding="utf-8")
     notebook = nbformat.reads(parameters, as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
     monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
-    monkeypatch.setattr(utilities, "output_folder", lambda profile: utilities.REPORTS_FOLDER / "smoke" / "one_cell")
+    monkeypatch.setattr(files, "output_folder", lambda profile: files.REPORTS_FOLDER / "smoke" / "one_cell")
 
     def run(source):
         notebook.cells.append(nbformat.v4.new_code_cell(source))
@@ -227,7 +228,7 @@ def one_cell_notebook(tmp_path, monkeypatch):
         return run_notebook.run_notebook("part1_mnist", "smoke")
 
     yield run
-    for path in (utilities.REPORTS_FOLDER / "smoke" / "one_cell").glob("*"):
+    for path in (files.REPORTS_FOLDER / "smoke" / "one_cell").glob("*"):
         path.unlink()
 
 
@@ -275,7 +276,7 @@ def test_a_kernel_finds_this_checkout_and_nobodys_settings(one_cell_notebook, mo
     for variable, value in (("HOME", tmp_path), ("PYTHONPATH", tmp_path / "other"), ("KERAS_BACKEND", "jax")):
         monkeypatch.setenv(variable, str(value))
     lines = ["import keras, matplotlib, utilities", "print(keras.config.floatx(), keras.config.backend(), seed)"]
-    lines += ["print(matplotlib.get_configdir(), utilities.ROOT)"]
+    lines += ["print(matplotlib.get_configdir(), files.ROOT)"]
     outputs = nbformat.read(one_cell_notebook("\n".join(lines)), as_version=4).cells[-1].outputs
     assert outputs[0].text == "float32 tensorflow 1\n.venv/settings/matplotlib \n"
 
@@ -287,5 +288,5 @@ def test_an_executed_notebook_names_files_from_the_project_or_the_home(one_cell_
     told = json.dumps(outputs)
     assert "a cell:3: UserWarning: careful" in told
     assert "~/secret" in told
-    for place in (utilities.ROOT, Path.home(), "ipykernel_"):
+    for place in (files.ROOT, Path.home(), "ipykernel_"):
         assert f"{place}/" not in told

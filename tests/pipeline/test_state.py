@@ -5,9 +5,9 @@ import json
 import re
 
 import pytest
-from running import make
+from tests.running import make
 
-import utilities
+from coursework import files, study
 from pipeline import index_page, state
 from pipeline.errors import UserError
 
@@ -38,20 +38,20 @@ def test_what_is_not_there_is_said_with_the_command_that_makes_it(monkeypatch, t
 
 
 def test_the_page_has_the_figures_the_scores_and_the_verdicts(smoke_run):
-    text = html.unescape((utilities.output_folder("smoke") / "index.html").read_text(encoding="utf-8"))
-    metrics = json.loads((utilities.output_folder("smoke") / "metrics" / "part2_fashion_mnist.json").read_text())
+    text = html.unescape((files.output_folder("smoke") / "index.html").read_text(encoding="utf-8"))
+    metrics = json.loads((files.output_folder("smoke") / "metrics" / "part2_fashion_mnist.json").read_text())
     for scores in metrics["scores"]["validation"].values():
         assert f"{scores['accuracy']:.4f}" in text and f"{scores['f1']:.4f}" in text
-    held_out = json.loads((utilities.output_folder("smoke") / "metrics" / "score.json").read_text())["held_out"]
+    held_out = json.loads((files.output_folder("smoke") / "metrics" / "score.json").read_text())["held_out"]
     assert f"{held_out['accuracy']:.4f}" in text
     assert text.count("<figure>") >= 6
-    _, _, claims = utilities.load_experiments()
+    _, _, claims = study.load_experiments()
     assert all(claim["claim"] in text for claim in claims)
     assert not re.search(r"(src|href)=\"(https?:)?//", text)
 
 
 def test_the_page_of_an_unfinished_hand_in_is_refused_with_a_sentence(monkeypatch, tmp_path):
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path)
     with pytest.raises(UserError, match=r"lacks a part of a finished run.*`make report PROFILE=smoke` makes it anew"):
         index_page.write_index("smoke")
     assert list(tmp_path.iterdir()) == []

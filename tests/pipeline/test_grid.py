@@ -2,10 +2,10 @@ import keras
 import nbformat
 import pytest
 import yaml
-from models import notebook_model
+from tests.models import notebook_model
 
 from pipeline.errors import UserError
-from pipeline.grid import EXPERIMENT, GRID_FILE, read_grid
+from pipeline.experiments.grid import EXPERIMENT, GRID_FILE, read_grid
 from pipeline.parameters import check_parameters
 
 GRID = """\

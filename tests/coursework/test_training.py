@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import utilities
+from coursework import augmentation, checkpoint, evaluation, metrics, models, optimizers, progress, session, text, training
 
 
 @pytest.fixture
@@ -39,14 +39,14 @@ def small_layers(*after_hidden):
 
 def small_model(learning_rate=0.01, metrics=None):
     model = small_layers()
-    metrics = ["accuracy", utilities.F1Score(num_classes=3)] if metrics is None else metrics
+    metrics = ["accuracy", metrics.F1Score(num_classes=3)] if metrics is None else metrics
     model.compile(keras.optimizers.Adam(learning_rate), "sparse_categorical_crossentropy", metrics=metrics)
     return model
 
 
 def weights_after_training(data, **options):
     model = small_model()
-    utilities.train(model, *data, **{"epochs": 3, "batch_size": 16, "seed": 1} | options)
+    training.train(model, *data, **{"epochs": 3, "batch_size": 16, "seed": 1} | options)
     return model.get_weights()
 
 
@@ -63,11 +63,11 @@ def test_another_seed_gives_other_weights(data):
 @pytest.fixture(autouse=True)
 def several_executions(monkeypatch):
     """Two batches to a call into TensorFlow, so that an epoch of these few images takes several calls."""
-    monkeypatch.setattr(utilities, "STEPS_PER_EXECUTION", 2)
+    monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 2)
 
 
 def test_an_epoch_trains_each_image_once_in_an_order_of_its_own(data):
-    trainer = utilities.EpochTrainer(small_model(), data[0], data[1], 16, seed=1)
+    trainer = training.EpochTrainer(small_model(), data[0], data[1], 16, seed=1)
     epochs = [np.concatenate([batch.ravel() for batch in trainer._shuffled_batches(epoch)]) for epoch in (1, 2, 1)]
     assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(90))
     assert epochs[0].tolist() == epochs[2].tolist() != epochs[1].tolist()
@@ -75,7 +75,7 @@ def test_an_epoch_trains_each_image_once_in_an_order_of_its_own(data):
 
 def test_trains_as_a_plain_fit_would_on_the_same_batches(data):
     ours, plain = small_model(), small_model()
-    trainer = utilities.EpochTrainer(ours, data[0], data[1], 16, seed=1)
+    trainer = training.EpochTrainer(ours, data[0], data[1], 16, seed=1)
     order = np.concatenate([batch.ravel() for batch in trainer._shuffled_batches(1)])
     logs = trainer.run(1)
     history = plain.fit(data[0][order], data[1][order], batch_size=16, shuffle=False, verbose=0).history
@@ -88,11 +88,11 @@ def test_trains_as_a_plain_fit_would_on_the_same_batches(data):
 def test_learns_and_keeps_the_weights_of_the_best_epoch(data, capsys):
     steps_an_epoch = 6  # of which the first eight epochs learn, and the last four are thrown off
     model = small_model(keras.optimizers.schedules.PiecewiseConstantDecay([8 * steps_an_epoch], [0.05, 30.0]))
-    history = utilities.train(model, *data, epochs=12, batch_size=16, seed=1)
+    history = training.train(model, *data, epochs=12, batch_size=16, seed=1)
     best = history["val_f1"].idxmax()
     assert best <= 8
     assert history["val_f1"].iloc[-1] < history["val_f1"].max()
-    scores = utilities.score(data[3], utilities.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
+    scores = evaluation.score(data[3], models.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
     assert scores["f1"] == pytest.approx(history.loc[best, "val_f1"], abs=1e-6)
     assert scores["accuracy"] > 0.8
     assert history.index.tolist() == list(range(1, 13))
@@ -103,14 +103,14 @@ def test_learns_and_keeps_the_weights_of_the_best_epoch(data, capsys):
 
 
 def test_stops_after_patience_epochs_without_a_higher_f1(data):
-    history = utilities.train(small_model(learning_rate=1e-12), *data, epochs=50, batch_size=16, seed=1, patience=4)
+    history = training.train(small_model(learning_rate=1e-12), *data, epochs=50, batch_size=16, seed=1, patience=4)
     assert len(history) == 5
     assert history["val_f1"].idxmax() == 1
 
 
 def test_the_cosine_schedule_falls_from_its_peak_to_zero(data):
-    model = small_model(utilities.cosine_decay(0.01, images=90, batch_size=16, epochs=4))
-    history = utilities.train(model, *data, epochs=4, batch_size=16, seed=1)
+    model = small_model(optimizers.cosine_decay(0.01, images=90, batch_size=16, epochs=4))
+    history = training.train(model, *data, epochs=4, batch_size=16, seed=1)
     expected = 0.01 * (1 + np.cos(np.pi * np.arange(1, 5) / 4)) / 2
     np.testing.assert_allclose(history["learning_rate"], expected, atol=1e-8)
 
@@ -119,7 +119,7 @@ def test_a_diverging_training_is_stopped_with_advice(data):
     model = small_model()
     model.layers[-1].set_weights([np.full((8, 3), np.nan), np.zeros(3)])
     with pytest.raises(ArithmeticError, match="no finite number after epoch 1: try a smaller learning rate"):
-        utilities.train(model, *data, epochs=2, batch_size=16, seed=1)
+        training.train(model, *data, epochs=2, batch_size=16, seed=1)
 
 
 @pytest.mark.parametrize(
@@ -136,44 +136,44 @@ def test_a_diverging_training_is_stopped_with_advice(data):
 )
 def test_arguments_out_of_range_are_refused(data, options, words):
     with pytest.raises(ValueError, match=words):
-        utilities.train(small_model(), *data, **{"epochs": 1, "batch_size": 16, "seed": 1} | options)
+        training.train(small_model(), *data, **{"epochs": 1, "batch_size": 16, "seed": 1} | options)
 
 
 def test_data_that_do_not_fit_together_are_refused(data):
     images, labels, X_val, y_val = data
     options = {"epochs": 1, "batch_size": 16, "seed": 1}
     with pytest.raises(ValueError, match="90 training images and 89 labels"):
-        utilities.train(small_model(), images, labels[:-1], X_val, y_val, **options)
+        training.train(small_model(), images, labels[:-1], X_val, y_val, **options)
     with pytest.raises(ValueError, match="validation images are float64: expected uint8"):
-        utilities.train(small_model(), images, labels, X_val / 255, y_val, **options)
+        training.train(small_model(), images, labels, X_val / 255, y_val, **options)
     with pytest.raises(ValueError, match='no metric named "f1"'):
-        utilities.train(small_model(metrics=["accuracy"]), *data, **options)
+        training.train(small_model(metrics=["accuracy"]), *data, **options)
     with pytest.raises(ValueError, match="not compiled"):
-        utilities.train(keras.Sequential([keras.Input((4, 4, 1))]), *data, **options)
+        training.train(keras.Sequential([keras.Input((4, 4, 1))]), *data, **options)
 
 
-AUGMENTATION = utilities.Augmentation(flips=True, shift=1, erase=0.5)
+AUGMENTATION = augmentation.Augmentation(flips=True, shift=1, erase=0.5)
 
 
 def full_options_model():
     """A model with all that a checkpoint must bring back: dropout, normalisation, a schedule and averaged weights."""
     keras.utils.clear_session()  # the names of a new kernel
     model = small_layers(keras.layers.BatchNormalization())
-    schedule = utilities.one_cycle(0.02, images=90, batch_size=16, epochs=6)
+    schedule = optimizers.one_cycle(0.02, images=90, batch_size=16, epochs=6)
     optimizer = keras.optimizers.AdamW(schedule, use_ema=True, ema_momentum=0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[utilities.F1Score(num_classes=3)])
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[metrics.F1Score(num_classes=3)])
     return model
 
 
 def train_with_checkpoint(data, path, **options):
     model = full_options_model()
     options = {"epochs": 6, "batch_size": 16, "seed": 1, "augmentation": AUGMENTATION} | options
-    return model, utilities.train(model, *data, checkpoint=path, **options)
+    return model, training.train(model, *data, checkpoint=path, **options)
 
 
 def interrupt_after(monkeypatch, epochs):
     """Let the training be interrupted in the middle of the epoch that follows."""
-    run = utilities.EpochTrainer.run
+    run = training.EpochTrainer.run
 
     def run_or_stop(trainer, epoch, progress):
         if epoch > epochs:
@@ -181,7 +181,7 @@ def interrupt_after(monkeypatch, epochs):
             raise KeyboardInterrupt
         return run(trainer, epoch, progress)
 
-    monkeypatch.setattr(utilities.EpochTrainer, "run", run_or_stop)
+    monkeypatch.setattr(training.EpochTrainer, "run", run_or_stop)
 
 
 @pytest.mark.fault("a training interrupted in an epoch")
@@ -230,7 +230,7 @@ def test_an_interrupted_training_remembers_its_patience(data, tmp_path, monkeypa
     [
         ({"seed": 2}, "settings"),
         ({"batch_size": 8}, "settings"),
-        ({"augmentation": utilities.Augmentation(shift=1)}, "settings"),
+        ({"augmentation": augmentation.Augmentation(shift=1)}, "settings"),
         ({"data": "other labels"}, "data"),
         ({"model": "other weights"}, "initial weights"),
     ],
@@ -245,7 +245,7 @@ def test_a_checkpoint_of_another_training_is_not_used(data, tmp_path, capsys, ch
         model.set_weights([array + 1 for array in model.get_weights()])
     else:
         options |= change
-    utilities.train(model, *data, checkpoint=tmp_path / "model.npz", **options)
+    training.train(model, *data, checkpoint=tmp_path / "model.npz", **options)
     notice, *log = capsys.readouterr().out.splitlines()
     assert notice == f"model.npz is of a training with other {named}: training starts anew"
     assert len([line for line in log if line.startswith("epoch")]) == 2
@@ -300,7 +300,7 @@ def test_an_array_whose_header_says_something_else_is_not_used(data, tmp_path, c
     train_with_checkpoint(data, path, epochs=1)
     history = json.loads(str(np.load(path)["about"]))["history"]
     large = [np.ones((400, 100), np.float32)]
-    about = {"identity": {}, "history": history, "content": utilities._checkpoint_hash(history, large, [])}
+    about = {"identity": {}, "history": history, "content": checkpoint.content_sha256(history, large, [])}
     np.savez(path, about=json.dumps(about), state_0000=large[0])
     path.write_bytes(
         path.read_bytes().replace(
@@ -310,7 +310,7 @@ def test_an_array_whose_header_says_something_else_is_not_used(data, tmp_path, c
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
     model.compile("sgd", "mse")
     capsys.readouterr()
-    assert utilities._restore_checkpoint(path, {}, model) == ([], None)
+    assert checkpoint.restore(path, {}, model) == ([], None)
     assert "model.npz is damaged and not used" in capsys.readouterr().out
 
 
@@ -345,7 +345,7 @@ def test_a_kill_between_the_two_moves_of_a_checkpoint_loses_one_epoch(data, tmp_
 
 def test_averaged_weights_are_what_is_validated_and_kept(data):
     model = full_options_model()
-    history = utilities.train(model, *data, epochs=1, batch_size=16, seed=1)
+    history = training.train(model, *data, epochs=1, batch_size=16, seed=1)
     averages = [v for v in model.optimizer.variables if v.name.endswith("_average")]
     for variable, average in zip(model.trainable_variables, averages, strict=True):
         np.testing.assert_array_equal(variable.numpy(), average.numpy())
@@ -357,8 +357,8 @@ def test_averaging_does_not_change_what_is_trained(data):
     averaged, plain = full_options_model(), full_options_model()
     plain.optimizer.use_ema = False
     for model in (averaged, plain):
-        utilities.EpochTrainer(model, data[0], data[1], 16, seed=1).run(1)
-        with utilities._averaged_weights(model):
+        training.EpochTrainer(model, data[0], data[1], 16, seed=1).run(1)
+        with training.averaged_weights(model):
             pass
     for first, second in zip(averaged.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(first, second)
@@ -382,7 +382,7 @@ def augmented_by_hand(image, drawn, shift):
     seed=st.integers(0, 2**32 - 1),
 )
 def test_augmentation_does_what_was_drawn(flips, shift, erase, shape, seed):
-    augmentation = utilities.Augmentation(flips, shift, erase)
+    augmentation = augmentation.Augmentation(flips, shift, erase)
     images = np.random.default_rng(seed).integers(0, 256, (5, *shape)).astype(np.uint8)
     drawn = augmentation.draw(5, *shape[:2], seed, epoch=3)
     result = augmentation.apply(images, drawn).numpy()
@@ -391,7 +391,7 @@ def test_augmentation_does_what_was_drawn(flips, shift, erase, shape, seed):
 
 
 def test_augmentation_draws_what_it_says():
-    draw = utilities.Augmentation(flips=True, shift=2, erase=0.3, erase_area=0.25).draw
+    draw = augmentation.Augmentation(flips=True, shift=2, erase=0.3, erase_area=0.25).draw
     first, second, again = draw(20_000, 28, 28, 1, 1), draw(20_000, 28, 28, 1, 2), draw(20_000, 28, 28, 1, 1)
     np.testing.assert_array_equal(first, again)
     np.testing.assert_array_equal(first[:, 0] + second[:, 0], 1)  # one way in each of two epochs
@@ -402,7 +402,7 @@ def test_augmentation_draws_what_it_says():
     assert len(erased) / 20_000 == pytest.approx(0.3, abs=0.02)
     assert (erased[:, 5] * erased[:, 6]).max() <= 0.25 * 28 * 28
     assert (first[:, 3] + first[:, 5]).max() == (first[:, 4] + first[:, 6]).max() == 28
-    assert not utilities.Augmentation().draw(100, 28, 28, 1, 1).any()
+    assert not augmentation.Augmentation().draw(100, 28, 28, 1, 1).any()
 
 
 def test_augmentation_changes_only_the_training_images(data):
@@ -425,11 +425,11 @@ def test_augmentation_changes_only_the_training_images(data):
 )
 def test_augmentation_refuses_what_is_out_of_range(options, words):
     with pytest.raises(ValueError, match=words):
-        utilities.Augmentation(**options)
+        augmentation.Augmentation(**options)
 
 
 def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():
-    rate = utilities.one_cycle(2.0, images=95, batch_size=10, epochs=10, warmup=0.2)
+    rate = optimizers.one_cycle(2.0, images=95, batch_size=10, epochs=10, warmup=0.2)
     rates = [float(rate(step)) for step in range(101)]
     np.testing.assert_allclose(rates[:21], np.linspace(0, 2, 21), atol=1e-6)
     np.testing.assert_allclose(rates[20:], 1 + np.cos(np.pi * np.linspace(0, 1, 81)), atol=1e-5)
@@ -437,23 +437,23 @@ def test_one_cycle_rises_in_a_line_and_falls_along_half_a_cosine():
 
 def test_averaging_ten_looks_survives_saving(data, tmp_path):
     model = small_model()
-    averaged = utilities.average_of_looks(model)
-    utilities.save_model(averaged, tmp_path / "averaged.keras")
+    averaged = models.with_test_time_augmentation(model)
+    models.save_model(averaged, tmp_path / "averaged.keras")
     images = data[0]
     moved = [np.zeros_like(images) for _ in range(4)]
     moved[0][:, 1:], moved[1][:, :-1] = images[:, :-1], images[:, 1:]
     moved[2][:, :, 1:], moved[3][:, :, :-1] = images[:, :, :-1], images[:, :, 1:]
     looks = [look[:, :, ::step] for look in (images, *moved) for step in (1, -1)]
-    expected = np.mean([utilities.predict_probabilities(model, look) for look in looks], axis=0)
-    for candidate in (averaged, utilities.load_model(tmp_path / "averaged.keras")):
-        np.testing.assert_allclose(utilities.predict_probabilities(candidate, data[0]), expected, atol=1e-6)
+    expected = np.mean([models.predict_probabilities(model, look) for look in looks], axis=0)
+    for candidate in (averaged, models.load_model(tmp_path / "averaged.keras")):
+        np.testing.assert_allclose(models.predict_probabilities(candidate, data[0]), expected, atol=1e-6)
     assert averaged.count_params() == model.count_params()
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, "1", None])
 def test_start_refuses_a_seed_that_is_none(seed):
     with pytest.raises(ValueError, match="expected an integer from 0 to 4294967295"):
-        utilities.start(seed)
+        session.start(seed)
 
 
 class DenseOfPatches(keras.layers.Layer):
@@ -473,7 +473,7 @@ def test_muon_moves_a_convolution_as_keras_muon_moves_the_same_matrix():
     dense = keras.Sequential([keras.Input((6, 6, 4)), DenseOfPatches()])
     dense.layers[0].kernel.assign(keras.ops.reshape(convolution.layers[0].kernel, (36, 8)))
     before = dense.layers[0].kernel.numpy()
-    convolution.compile(utilities.Muon(0.1), "mse")
+    convolution.compile(optimizers.Muon(0.1), "mse")
     dense.compile(keras.optimizers.Muon(0.1), "mse")
     for model in (convolution, dense):
         model.fit(images, targets, epochs=1, batch_size=16, verbose=0)
@@ -497,14 +497,14 @@ def test_muon_leaves_biases_normalisation_the_output_and_small_kernels_to_adam(t
             layers.Dense(3, activation="softmax", name="output"),
         ]
     )
-    model.compile(utilities.Muon(0.01, adam_lr_ratio=0.3), "sparse_categorical_crossentropy")
+    model.compile(optimizers.Muon(0.01, adam_lr_ratio=0.3), "sparse_categorical_crossentropy")
     model.optimizer.build(model.trainable_variables)
     by_muon = {v.path for v in model.trainable_variables if not model.optimizer._should_use_adamw(v)}
     assert {path.rpartition("/")[0].rpartition("/")[2] for path in by_muon} == {"second", "hidden"}
     assert {path.rpartition("/")[2] for path in by_muon} == {"kernel"}
-    utilities.save_model(model, tmp_path / "model.keras")
-    again = utilities.load_model(tmp_path / "model.keras")
-    assert type(again.optimizer) is utilities.Muon
+    models.save_model(model, tmp_path / "model.keras")
+    again = models.load_model(tmp_path / "model.keras")
+    assert type(again.optimizer) is optimizers.Muon
     assert again.optimizer.get_config() == model.optimizer.get_config()
 
 
@@ -532,7 +532,7 @@ class LiveView:
 
 def interrupted_in_epoch(monkeypatch, number, at="run"):
     """Interrupt the training once, in the epoch with this number: while it trains, or while its checkpoint is written."""
-    original, calls = (utilities.EpochTrainer.run, utilities._write_checkpoint)[at != "run"], []
+    original, calls = (training.EpochTrainer.run, checkpoint.save)[at != "run"], []
 
     def run(*arguments, **options):
         calls.append(1)
@@ -541,9 +541,9 @@ def interrupted_in_epoch(monkeypatch, number, at="run"):
         return original(*arguments, **options)
 
     if at == "run":
-        monkeypatch.setattr(utilities.EpochTrainer, "run", run)
+        monkeypatch.setattr(training.EpochTrainer, "run", run)
     else:
-        monkeypatch.setattr(utilities, "_write_checkpoint", run)
+        monkeypatch.setattr(checkpoint, "save", run)
 
 
 @pytest.mark.parametrize("at", ["run", "checkpoint"])
@@ -553,39 +553,39 @@ def test_interrupt_in_a_notebook_keeps_history_and_best_weights_and_can_be_gone_
     checkpoint, expected = tmp_path / "model.npz", weights_after_training(data, epochs=5)
     model = small_model()
     with monkeypatch.context() as patch:
-        patch.setattr(utilities, "_TrainingView", LiveView)
+        patch.setattr(progress, "TrainingView", LiveView)
         interrupted_in_epoch(patch, 3, at)
-        history = utilities.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
+        history = training.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
     assert len(history) == (2 if at == "run" else 3)
     assert f"Interrupted after epoch {len(history)} of 5" in LiveView.said[0]
-    scores = utilities.score(data[3], utilities.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
+    scores = evaluation.score(data[3], models.predict_probabilities(model, data[2]).argmax(axis=1), classes=3)
     assert scores["f1"] == pytest.approx(history["val_f1"].max(), abs=1e-6)
     model = small_model()  # in the same process, where Keras gives its layers other names
     capsys.readouterr()
-    utilities.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
+    training.train(model, *data, epochs=5, batch_size=16, seed=1, checkpoint=checkpoint)
     assert capsys.readouterr().out.startswith("going on after epoch 2, from ")
     for first, second in zip(model.get_weights(), expected, strict=True):
         np.testing.assert_array_equal(first, second)
 
 
 def test_interrupt_before_the_first_epoch_ended_says_that_nothing_is_there(data, monkeypatch):
-    monkeypatch.setattr(utilities, "_TrainingView", LiveView)
+    monkeypatch.setattr(progress, "TrainingView", LiveView)
     interrupted_in_epoch(monkeypatch, 1)
     with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
-        utilities.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
+        training.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
 
 
 def test_interrupt_where_nobody_looks_ends_the_run(data, monkeypatch):
     interrupted_in_epoch(monkeypatch, 3)
     with pytest.raises(KeyboardInterrupt):
-        utilities.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
+        training.train(small_model(), *data, epochs=5, batch_size=16, seed=1)
 
 
 def nested_model():
     layers = keras.layers
     block = keras.Sequential([layers.Dense(5, activation=layers.LeakyReLU()), layers.Softmax()])
     model = keras.Sequential([keras.Input((4,)), block, layers.Dense(3, activation="softmax")])
-    model.compile(utilities.Muon(0.1), "mse", metrics=[utilities.F1Score(num_classes=3)])
+    model.compile(optimizers.Muon(0.1), "mse", metrics=[metrics.F1Score(num_classes=3)])
     return model
 
 
@@ -594,13 +594,13 @@ def test_names_that_keras_counts_on_in_a_kernel_make_no_other_training(build):
     first, second = build(), build()
     assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
     for part in ("layers", "optimiser, loss and metrics"):
-        identities = {utilities._training_identity(model, [], {})[part] for model in (first, second)}
+        identities = {checkpoint.training_identity(model, [], {})[part] for model in (first, second)}
         assert len(identities) == 1, part
 
 
 def test_layers_that_are_connected_or_called_otherwise_make_another_training():
     def identity(model):
-        return utilities._training_identity(model, [], {})["layers"]
+        return checkpoint.training_identity(model, [], {})["layers"]
 
     inputs = keras.Input((4, 4, 1), dtype="uint8")
     first, second = (keras.layers.Conv2D(1, 1, padding="same") for _ in range(2))
@@ -621,7 +621,7 @@ def test_layers_that_are_connected_or_called_otherwise_make_another_training():
 def test_durations_are_as_exact_as_it_matters():
     seconds = (0.4, 59.4, 59.6, 61, 3599, 3600, 5000)
     words = ("0 s", "59 s", "1 min", "1 min 1 s", "59 min 59 s", "1 h 0 min", "1 h 23 min")
-    assert tuple(map(utilities.duration, seconds)) == words
+    assert tuple(map(text.format_duration, seconds)) == words
 
 
 def test_the_table_of_a_training_is_short_and_has_the_best_epoch():
@@ -629,7 +629,7 @@ def test_the_table_of_a_training_is_short_and_has_the_best_epoch():
         {"loss": 1.0, "val_loss": 2.0, "f1": 0.5, "val_f1": np.sin(np.arange(1, 51)), "seconds": 3.0},
         index=pd.RangeIndex(1, 51, name="epoch"),
     )
-    table = utilities.training_table(history, "A model")
+    table = evaluation.training_table(history, "A model")
     epochs = table.data.index.tolist()
     assert epochs[0] == 1 and epochs[-1] == 50 and int(history["val_f1"].idxmax()) in epochs and len(epochs) <= 8
     assert table.data.columns.tolist() == ["loss", "validation loss", "macro F1", "validation macro F1"]

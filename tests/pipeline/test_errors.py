@@ -4,17 +4,18 @@ import subprocess
 import sys
 
 import pytest
-from running import heed_signals
+from tests.running import heed_signals
 
 import utilities
+from coursework import data, files, submission
 
 
 @pytest.mark.parametrize(
     ("command", "function", "error"),
     [
-        (["pipeline.fetch_data", "mnist"], "load_mnist", utilities.DataError),
-        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", utilities.DataError),
-        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", utilities.SubmissionError),
+        (["pipeline.fetch_data", "mnist"], "load_mnist", data.DataError),
+        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", data.DataError),
+        (["pipeline.submission", "check", "--profile", "smoke"], "load_fashion_mnist", submission.SubmissionError),
         (["pipeline.readme"], "output_folder", PermissionError),
     ],
 )
@@ -37,5 +38,5 @@ def test_ctrl_c_while_a_command_imports_what_it_needs_is_told_in_a_word():
         "import os, signal, sys; sys.argv = ['-m']; import pipeline; os.kill(os.getpid(), signal.SIGINT); import runpy"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=utilities.ROOT, capture_output=True, text=True, preexec_fn=heed_signals)
+    done = subprocess.run(command, cwd=files.ROOT, capture_output=True, text=True, preexec_fn=heed_signals)
     assert (done.stderr, done.returncode) == ("\nstopped\n", -signal.SIGINT)

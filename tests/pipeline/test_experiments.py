@@ -17,10 +17,11 @@ import pytest
 import scipy.stats
 
 import utilities
-from pipeline import experiment_run, experiments
+from coursework import course_split, data, files, run_record, study, study_figures
+from pipeline.experiments import run as experiment_run, sweep as experiments
 from pipeline.errors import UserError
-from pipeline.experiment_run import DamagedResultError, DiskFullError, identity, read_result
-from pipeline.grid import read_grid
+from pipeline.experiments.run import DamagedResultError, DiskFullError, identity, read_result
+from pipeline.experiments.grid import read_grid
 
 GRID = """\
 seeds: [1, 2, 3]
@@ -77,7 +78,7 @@ def forget():
     experiment_run.locked_versions.cache_clear()
 
 
-UTILITIES, NOTEBOOK, LOCK = utilities.ROOT / "utilities.py", experiment_run.EXPERIMENT, experiment_run.LOCK_FILE
+UTILITIES, NOTEBOOK, LOCK = files.ROOT / "utilities.py", experiment_run.EXPERIMENT, experiment_run.LOCK_FILE
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def leave_result(run, name, data_sha256):
         "duration_seconds": 2.5,
         "peak_memory_gib": 0.5,
         "hardware": {"processor": "abacus"},
-        "versions": utilities.environment()["versions"],
+        "versions": run_record.environment()["versions"],
     }
     (folder / "metrics").mkdir(parents=True, exist_ok=True)
     (folder / "metrics" / "experiment.json").write_text(json.dumps(metrics), encoding="utf-8")
@@ -191,9 +192,9 @@ def leave_result(run, name, data_sha256):
 @pytest.fixture
 def places(monkeypatch, tmp_path):
     """Folders of its own for a sweep."""
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
     monkeypatch.setattr(experiment_run, "RUNS_FOLDER", tmp_path / "reports" / "experiments")
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -353,7 +354,7 @@ def test_a_variant_may_be_called_none(places, client):
     experiments.run_sweep(experiments.read_sweep(written(places, called_none)), client, work)
     subprocess.run(["rm", "-r", str(experiment_run.RUNS_FOLDER)], check=True)
     assert experiments.read_sweep(written(places, called_none)).missing() == {}
-    runs, epochs, _ = utilities.load_experiments(places / "small.yaml")
+    runs, epochs, _ = study.load_experiments(places / "small.yaml")
     assert set(runs["variant"]) == set(epochs["variant"]) == {"baseline", "None"}
 
 
@@ -520,7 +521,7 @@ def test_many_runs_are_shared_out_evenly(sweep, client, places):
 
 def command(*arguments):
     return subprocess.run(
-        [sys.executable, "-m", "pipeline.experiments", *arguments], cwd=utilities.ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "pipeline.experiments", *arguments], cwd=files.ROOT, capture_output=True, text=True
     )
 
 
@@ -544,7 +545,7 @@ def test_a_wrong_grid_is_refused_before_anything_runs(tmp_path):
     result = command("--grid", str(written(tmp_path, GRID.replace("dropout: 0", "dropout: 5"))))
     assert result.returncode == 1
     assert result.stderr == "error: small.yaml, line 8: experiment.ipynb: dropout is 5, expected 0 to 2\n"
-    assert not (utilities.REPORTS_FOLDER / "small.csv").exists()
+    assert not (files.REPORTS_FOLDER / "small.csv").exists()
 
 
 def test_workers_can_not_be_counted_beside_a_scheduler_that_has_its_own(tmp_path):
@@ -557,7 +558,7 @@ def test_slurm_settings_make_a_job_script(tmp_path):
     import yaml
     from dask_jobqueue.slurm import SLURMCluster
 
-    settings = yaml.safe_load((utilities.ROOT / "pipeline" / "slurm.yaml").read_text(encoding="utf-8"))
+    settings = yaml.safe_load((files.ROOT / "pipeline" / "slurm.yaml").read_text(encoding="utf-8"))
     assert settings.pop("jobs") > 0
     options = {"worker_extra_args": ["--nthreads", "1"], "scheduler_options": {"dashboard_address": ":0"}}
     with SLURMCluster(**options, **settings) as cluster:
@@ -580,7 +581,7 @@ def test_a_real_run_is_the_same_on_one_worker_and_on_two_and_resumes(tmp_path):
     """Two tiny sweeps of the real notebook; the second has lost one result, and was interrupted in the other."""
     grid = tmp_path / f"tiny_{os.getpid()}.yaml"
     grid.write_text(GRID.replace("[1, 2, 3]", "[1]").replace("0.01", "0.004"), encoding="utf-8")
-    tables = [utilities.REPORTS_FOLDER / f"{grid.stem}{part}.csv" for part in ("", "_epochs")]
+    tables = [files.REPORTS_FOLDER / f"{grid.stem}{part}.csv" for part in ("", "_epochs")]
     scores = []
     try:
         for workers in ("2", "1"):
@@ -607,7 +608,7 @@ def test_a_real_run_is_the_same_on_one_worker_and_on_two_and_resumes(tmp_path):
 
 def test_the_paired_effect_is_that_of_the_textbook():
     differences = np.array([0.8, 1.1, 0.3, 0.9, 0.4])
-    effect = utilities.paired_effect(differences)
+    effect = study.paired_effect(differences)
     error = differences.std(ddof=1) / np.sqrt(5)
     assert effect["mean"] == pytest.approx(0.7)
     assert (effect["low"], effect["high"]) == pytest.approx((0.7 - 2.776445 * error, 0.7 + 2.776445 * error))
@@ -618,7 +619,7 @@ def test_the_paired_effect_is_that_of_the_textbook():
 @pytest.mark.parametrize("comparisons", [1, 10])
 def test_the_detectable_effect_is_detected_four_times_out_of_five(pairs, comparisons):
     differences = np.arange(pairs) - 1.0
-    effect = utilities.paired_effect(differences, comparisons)["detectable"] / differences.std(ddof=1)
+    effect = study.paired_effect(differences, comparisons)["detectable"] / differences.std(ddof=1)
     drawn = np.random.default_rng(0).normal(effect, 1, (20_000, pairs))
     shown = scipy.stats.ttest_1samp(drawn, 0, axis=1).pvalue < 0.05 / comparisons
     assert shown.mean() == pytest.approx(0.8, abs=0.01)
@@ -626,7 +627,7 @@ def test_the_detectable_effect_is_detected_four_times_out_of_five(pairs, compari
 
 @pytest.mark.parametrize("differences", [[], [0.1], [0.1, 0.1]])
 def test_too_few_pairs_have_no_interval(differences):
-    effect = utilities.paired_effect(differences)
+    effect = study.paired_effect(differences)
     assert effect["pairs"] == len(differences)
     assert np.isnan([effect[name] for name in ("low", "high", "p_value", "detectable")]).all()
 
@@ -671,20 +672,20 @@ def table_of(effects, seeds=5, scatter=0.001, budget="reduced"):
     ],
 )
 def test_verdicts_follow_the_effects(effects, verdicts):
-    table = utilities.claim_effects(table_of(effects), CLAIMS)
+    table = study.claim_effects(table_of(effects), CLAIMS)
     assert list(table.loc[table["metric"] == "f1", "verdict"]) == verdicts
     assert list(table.loc[table["metric"] == "overfitting", "verdict"]) == ["not distinguishable"]
 
 
 def test_p_values_are_corrected_by_holm_s_steps():
-    corrected = utilities._holm(pd.Series([0.01, 0.04, np.nan, 0.03]))
+    corrected = study.holm(pd.Series([0.01, 0.04, np.nan, 0.03]))
     assert corrected.fillna(-1).tolist() == pytest.approx([0.04, 0.09, -1, 0.09])
 
 
 def test_pairing_takes_the_seeds_differences_out():
     runs = table_of({"a": -0.01, "b": -0.01, "c": 0})
     assert runs.groupby("variant")["f1"].std()["a"] > 0.02
-    effect = utilities.variant_effects(runs).loc["a"]
+    effect = study.variant_effects(runs).loc["a"]
     assert effect["mean"] == pytest.approx(-0.01, abs=0.002)
     assert effect["p_corrected"] < 0.05
 
@@ -693,13 +694,13 @@ def test_a_seed_counts_only_where_the_pair_is_complete():
     runs = table_of({"a": -0.02, "b": -0.02, "c": 0.02})
     runs.loc[(runs["variant"] == "b") & (runs["seed"] == 5), "f1"] = np.nan
     runs.loc[(runs["variant"] == "baseline") & (runs["seed"] == 4), "f1"] = np.nan
-    assert utilities.variant_effects(runs)["pairs"].to_dict() == {"a": 4, "b": 3, "c": 4}
-    assert utilities.claim_effects(runs, CLAIMS)["pairs"].tolist()[0] == 3
+    assert study.variant_effects(runs)["pairs"].to_dict() == {"a": 4, "b": 3, "c": 4}
+    assert study.claim_effects(runs, CLAIMS)["pairs"].tolist()[0] == 3
 
 
 def test_sentences_tell_claim_verdict_effect_and_number():
-    table = utilities.claim_effects(table_of({"a": -0.06, "b": 0.02, "c": 0}), CLAIMS)
-    harm, use = utilities.claim_sentences(table, CLAIMS)
+    table = study.claim_effects(table_of({"a": -0.06, "b": 0.02, "c": 0}), CLAIMS)
+    harm, use = study.claim_sentences(table, CLAIMS)
     assert harm.startswith("It harms. **Contradicted**: the F1 changes by −0.0")
     assert "n = 5" in harm
     assert harm.endswith("distinguishable alone: a; against it, each alone: b.")
@@ -710,31 +711,31 @@ def test_sentences_tell_claim_verdict_effect_and_number():
 def test_without_results_the_sentences_say_so():
     runs = table_of({"a": 0, "b": 0, "c": 0})
     runs[["f1", "overfitting"]] = np.nan
-    for sentence in utilities.claim_sentences(utilities.claim_effects(runs, CLAIMS), CLAIMS):
+    for sentence in study.claim_sentences(study.claim_effects(runs, CLAIMS), CLAIMS):
         assert "0 complete seeds so far" in sentence
 
 
 def test_a_claim_with_an_unfinished_variant_is_still_refuted_by_another():
     runs = table_of({"a": 0.02, "b": 0, "c": 0})
     runs.loc[runs["variant"] == "b", "f1"] = np.nan
-    table = utilities.claim_effects(runs, CLAIMS)
+    table = study.claim_effects(runs, CLAIMS)
     assert table["verdict"].iloc[0] == "contradicted"
-    assert utilities.claim_sentences(table, CLAIMS)[0] == (
+    assert study.claim_sentences(table, CLAIMS)[0] == (
         "It harms. **Contradicted**: 0 complete seeds so far, and a mean takes at least two; against it, each alone: a."
     )
 
 
 def test_a_variant_that_changes_nothing_is_said_to_change_nothing():
     runs = table_of({"a": 0, "b": 0, "c": 0}, scatter=0)
-    sentence, _ = utilities.claim_sentences(utilities.claim_effects(runs, CLAIMS), CLAIMS)
+    sentence, _ = study.claim_sentences(study.claim_effects(runs, CLAIMS), CLAIMS)
     assert sentence == "It harms. **Not distinguishable**: the F1 changes by +0.0000 with each of 5 seeds."
 
 
 def test_effects_at_the_full_budget_are_told_with_the_number_of_their_seeds():
     full = table_of({"a": -0.01, "c": 0.03}, seeds=1, scatter=0, budget="full")
     runs = pd.concat([table_of({"a": -0.01, "b": -0.02, "c": 0.03}), full])
-    verdicts = utilities.claim_effects(runs, CLAIMS)
-    harm, use = utilities.claim_sentences(verdicts, CLAIMS)
+    verdicts = study.claim_effects(runs, CLAIMS)
+    harm, use = study.claim_sentences(verdicts, CLAIMS)
     assert harm.endswith("; at the full budget, −0.0100 with a (1 seed).")
     assert "; at the full budget, +0.0300 with c (1 seed)." in use
     harm, use, _ = json.loads(json.dumps(list(verdicts["full_budget"])))  # as part 3 writes them
@@ -744,9 +745,9 @@ def test_effects_at_the_full_budget_are_told_with_the_number_of_their_seeds():
 
 def test_a_supported_claim_names_the_variants_that_went_the_other_way():
     runs = table_of({"a": -0.05, "b": 0.0004, "c": 0.03})
-    verdicts = utilities.claim_effects(runs, CLAIMS)
+    verdicts = study.claim_effects(runs, CLAIMS)
     assert list(verdicts["other_way"]) == [["b"], [], []]
-    harm, use = utilities.claim_sentences(verdicts, CLAIMS)
+    harm, use = study.claim_sentences(verdicts, CLAIMS)
     assert harm.startswith("It harms. **Supported**")
     assert harm.endswith("; distinguishable alone: a; the other way, though not distinguishably: b.")
     assert "the other way" not in use
@@ -759,7 +760,7 @@ def test_the_budgets_agreement_is_spearman_s_correlation():
             table_of({"a": -0.02, "b": -0.01, "c": 0.03}, seeds=1, scatter=0, budget="full"),
         ]
     )
-    agreement = utilities.budget_agreement(both)
+    agreement = study.budget_agreement(both)
     assert agreement.attrs["correlation"] == pytest.approx(0.8)
     assert agreement.index[0] == "c"
 
@@ -768,7 +769,7 @@ def test_what_the_full_budget_says_of_the_small_one():
     small = table_of({"a": -0.05, "b": -0.02, "c": 0.03}, scatter=1e-6)
     full = table_of({"a": 0.04, "b": -0.01, "c": 0.03}, seeds=1, scatter=0, budget="full")
     runs = pd.concat([small, full]).assign(status="finished")
-    assert utilities.budget_sentences(runs, utilities.variant_effects(runs)) == [
+    assert study.budget_sentences(runs, study.variant_effects(runs)) == [
         "Of 4 runs at the full budget, 4 are finished, of 4 variants in all.",
         "The rankings do not agree: Spearman's correlation is -0.20, and the best of them is another (a at the full budget, c at the small one).",
         "With so few variants that is a hint, not a proof.",
@@ -777,7 +778,7 @@ def test_what_the_full_budget_says_of_the_small_one():
         "Among the other variants the correlation is 1.00.",
     ]
     without = runs[(runs["budget"] == "reduced") | (runs["variant"] == "b")]
-    assert utilities.budget_sentences(without, utilities.variant_effects(without)) == [
+    assert study.budget_sentences(without, study.variant_effects(without)) == [
         "Of 1 run at the full budget, 1 are finished, of 1 variant in all."
     ]
 
@@ -788,8 +789,8 @@ def complete(runs):
 
 def test_the_forest_plot_shows_each_effect_with_its_interval_and_the_verdict_of_its_claim():
     runs = table_of({"a": -0.02, "b": -0.03, "c": 0})
-    effects, verdicts = utilities.variant_effects(runs), utilities.claim_effects(runs, CLAIMS)
-    figure = utilities.plot_effects(effects, verdicts)
+    effects, verdicts = study.variant_effects(runs), study.claim_effects(runs, CLAIMS)
+    figure = study_figures.plot_effects(effects, verdicts)
     (axis,) = figure.axes
     labels = [label.get_text() for label in axis.get_yticklabels()]
     assert labels == ["harm: supported", "a", "b", "use: not distinguishable", "c"]
@@ -803,7 +804,7 @@ def test_the_forest_plot_shows_each_effect_with_its_interval_and_the_verdict_of_
 def test_the_learning_curves_are_means_over_the_seeds_with_the_baseline_in_each_chart():
     runs = table_of({"a": -0.02, "b": -0.03, "c": 0}, seeds=2)
     epochs = pd.concat([runs.assign(epoch=epoch, val_f1=runs["f1"] - 0.1 / epoch) for epoch in (1, 2, 3)])
-    figure = utilities.plot_learning_curves(epochs)
+    figure = study_figures.plot_learning_curves(epochs)
     charts = {axis.get_title(): axis for axis in figure.axes if axis.get_title()}
     assert {name: [line.get_label() for line in axis.lines] for name, axis in charts.items()} == {
         "harm": ["baseline", "a", "b"],
@@ -816,13 +817,13 @@ def test_the_learning_curves_are_means_over_the_seeds_with_the_baseline_in_each_
 def test_the_lowest_learning_curves_of_each_column_have_the_epochs():
     runs = table_of({"a": -0.02, "b": -0.03, "c": 0})
     variants = [runs.assign(variant=name, claim=name) for name in "abcd"]
-    figure = utilities.plot_learning_curves(pd.concat(variants).assign(epoch=1, val_f1=0.5))
+    figure = study_figures.plot_learning_curves(pd.concat(variants).assign(epoch=1, val_f1=0.5))
     labelled = {axis.get_title(): axis.get_xlabel() for axis in figure.axes if axis.get_title()}
     assert labelled == {"a": "", "b": "epoch", "c": "epoch", "d": "epoch"}
 
 
 def test_the_cost_plot_shows_every_variant_against_time_and_parameters():
-    figure = utilities.plot_cost(complete(table_of({"a": -0.02, "b": -0.03, "c": 0})))
+    figure = study_figures.plot_cost(complete(table_of({"a": -0.02, "b": -0.03, "c": 0})))
     time_axis, size_axis = figure.axes
     assert sum(len(line.get_xdata()) for line in time_axis.lines) == 4
     assert {x for line in size_axis.lines for x in line.get_xdata()} == {1000}
@@ -832,7 +833,7 @@ def test_the_cost_plot_shows_every_variant_against_time_and_parameters():
 def test_a_variant_far_below_the_others_is_put_on_the_edge_of_the_cost_plot_with_its_score():
     runs = complete(table_of({"a": -0.2, "b": 0.002, "c": 0.001}))
     more = [runs[runs["variant"] == "b"].assign(variant=f"b{number}") for number in range(4)]
-    figure = utilities.plot_cost(pd.concat([runs, *more]))
+    figure = study_figures.plot_cost(pd.concat([runs, *more]))
     for axis in figure.axes:
         (note,) = axis.texts
         assert note.get_text().startswith("a: 0.")
@@ -842,30 +843,30 @@ def test_a_variant_far_below_the_others_is_put_on_the_edge_of_the_cost_plot_with
 def test_with_nothing_finished_the_figures_are_drawn_all_the_same():
     runs = table_of({"a": 0, "b": 0, "c": 0}).assign(status="missing")
     runs[["f1", "overfitting"]] = np.nan
-    effects, verdicts = utilities.variant_effects(runs), utilities.claim_effects(runs, CLAIMS)
-    utilities.plot_effects(effects, verdicts)
+    effects, verdicts = study.variant_effects(runs), study.claim_effects(runs, CLAIMS)
+    study_figures.plot_effects(effects, verdicts)
     none = runs.assign(processor_seconds=1.0, model_parameters=1.0)
-    utilities.plot_cost(none)
-    utilities.plot_learning_curves(runs.assign(epoch=1, val_f1=0.0).head(0))
+    study_figures.plot_cost(none)
+    study_figures.plot_learning_curves(runs.assign(epoch=1, val_f1=0.0).head(0))
 
 
 def test_a_grid_that_is_newer_than_its_table_is_named(sweep, client, places):
     experiments.run_sweep(sweep(), client, work)
     grid = written(places, GRID + "      half the dropout: {dropout: 0.5}\n")
     with pytest.raises(
-        utilities.DataError, match=r"has no run of dropout: half the dropout, which is new in small\.yaml"
+        data.DataError, match=r"has no run of dropout: half the dropout, which is new in small\.yaml"
     ):
-        utilities.load_experiments(grid)
+        study.load_experiments(grid)
 
 
 def test_missing_tables_are_named():
-    with pytest.raises(utilities.DataError, match=r"none\.yaml is not there: `make experiments` writes"):
-        utilities.load_experiments("none.yaml")
+    with pytest.raises(data.DataError, match=r"none\.yaml is not there: `make experiments` writes"):
+        study.load_experiments("none.yaml")
 
 
 def test_the_committed_table_is_that_of_the_committed_grid():
-    runs, epochs, claims = utilities.load_experiments()
-    data_sha256 = utilities.content_hash(utilities.load_fashion_mnist())
+    runs, epochs, claims = study.load_experiments()
+    data_sha256 = files.content_hash(course_split.load_fashion_mnist())
     assert list(runs["identity"]) == [identity(run, data_sha256) for run in read_grid()]
     finished = runs[runs["status"] == "finished"]
     assert len(finished) > 0

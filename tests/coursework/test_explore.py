@@ -6,14 +6,14 @@ import numpy as np
 import pypdf
 import pytest
 from matplotlib.figure import Figure
-from models import notebook_model
+from tests.models import notebook_model
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import explore
-import utilities
-from pipeline.make_pdf import make_pdf
+from coursework import course_split, session, text
+import notebook_pdf
 
-CLASSES = utilities.FASHION_CLASSES
+CLASSES = course_split.FASHION_CLASSES
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (40, 28, 28, 1), dtype=np.uint8)
 LABELS = np.arange(40) % 10
@@ -43,7 +43,7 @@ EXPLORERS = {
 @pytest.mark.parametrize("name", EXPLORERS)
 @pytest.mark.parametrize("network", ["lenet5", "iteration3"])
 def test_where_nobody_looks_it_is_a_figure_with_a_caption_and_a_description(name, network, request, monkeypatch):
-    monkeypatch.setenv(utilities.HEADLESS_VARIABLE, "terminal")
+    monkeypatch.setenv(session.HEADLESS_VARIABLE, "terminal")
     figure = EXPLORERS[name](request.getfixturevalue(network))
     assert isinstance(figure, Figure)
     assert len(figure.caption) > 20 and len(figure.description) > 40
@@ -108,7 +108,7 @@ def test_mistakes_can_be_chosen_by_their_classes():
     true = LABELS[predictions != LABELS][0]
     panel.widgets["true"].value = CLASSES[true]
     expected = ((true == LABELS) & (predictions != true)).sum()
-    assert f"The {expected} most confident of {utilities.counted(expected, 'mistake')}" in panel.picture.value
+    assert f"The {expected} most confident of {text.pluralize(expected, 'mistake')}" in panel.picture.value
     assert f"(true {CLASSES[true]})" in panel.picture.value
     panel.widgets["predicted"].value = CLASSES[true]
     assert f"No mistakes in these predictions (true {CLASSES[true]}, read as {CLASSES[true]})" in panel.picture.value

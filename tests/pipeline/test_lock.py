@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-import utilities
+from coursework import files
 
-SCRIPT = utilities.ROOT / "pipeline" / "one_at_a_time.py"
+SCRIPT = files.ROOT / "pipeline" / "one_at_a_time.py"
 
 
 def start(lock, command):

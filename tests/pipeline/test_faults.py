@@ -8,14 +8,14 @@ import subprocess
 from functools import partial
 
 import pytest
-from running import MARK, TIME_LIMIT, heed_signals, kernels, stop, wait_for
+from tests.running import MARK, TIME_LIMIT, heed_signals, kernels, stop, wait_for
 
-import utilities
+from coursework import files
 from benchmarks.robustness import copy_project
 from pipeline import verify
 from pipeline.parameters import REPORTED_NOTEBOOKS
 
-OUTPUT = utilities.REPORTS_FOLDER / "smoke"
+OUTPUT = files.REPORTS_FOLDER / "smoke"
 HOSTILE_NAME = "Übung 3 – it's 100 % „größer“ $(touch stolen) ; `touch stolen` #1 "
 INTERRUPTIONS = {
     "all processes killed at once": ("group", signal.SIGKILL),  # as if the machine lost its power

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-import utilities
+from coursework import files, text
 from pipeline import verify
 from pipeline.run_notebook import _tidy
 
@@ -46,7 +46,7 @@ def folders(tmp_path):
         about = json.dumps({"history": [{"f1": 0.5, "seconds": seconds}], "content": str(seconds)})
         np.savez(folder / "checkpoints" / "one.npz", about=about, state_0=np.arange(3.0), best_0=np.arange(2.0))
         notebook = executed(
-            TABLE.replace(">9<", f">{seconds}<").replace("in 5 s", f"in {utilities.duration(17 * seconds)}"),
+            TABLE.replace(">9<", f">{seconds}<").replace("in 5 s", f"in {text.format_duration(17 * seconds)}"),
             f"{seconds} s, peak memory 0.{seconds} GiB, abacus",
             start,
         )
@@ -136,8 +136,8 @@ def committed(monkeypatch, tmp_path):
     identity = ["-c", "user.name=nobody", "-c", "user.email=nobody@example.org"]
     for command in (["init", "-q"], ["add", "."], [*identity, "commit", "-q", "-m", "one"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
     return lambda **changes: path.write_text(json.dumps(metrics | changes))
 
 
@@ -163,10 +163,10 @@ def test_the_hand_in_is_compared_with_the_committed_one(committed, changes, said
 
 
 def test_a_score_differs_because_its_predictions_were_made_elsewhere(committed):
-    metrics = utilities.REPORTS_FOLDER / "metrics"
+    metrics = files.REPORTS_FOLDER / "metrics"
     (metrics / "score.json").write_text(json.dumps({"f1": 0.5}))
     for command in (["add", "."], ["-c", "user.name=n", "-c", "user.email=n@example.org", "commit", "-q", "-m", "two"]):
-        subprocess.run(["git", *command], cwd=utilities.ROOT, check=True)
+        subprocess.run(["git", *command], cwd=files.ROOT, check=True)
     (metrics / "score.json").write_text(json.dumps({"f1": 0.6}))
     assert "the machine and the packages are the same" in verify.compare_with_committed()[1]
     committed(hardware={"processor": "slide rule"})
@@ -176,7 +176,7 @@ def test_a_score_differs_because_its_predictions_were_made_elsewhere(committed):
 
 
 def test_without_git_nothing_is_compared(committed, monkeypatch):
-    (utilities.ROOT / ".git").rename(utilities.ROOT / "not.git")
+    (files.ROOT / ".git").rename(files.ROOT / "not.git")
     assert verify.compare_with_committed() == [
         "reports/metrics/one.json: git has none to compare it with (fatal: not a git repository (or any of the parent directories): .git)"
     ]
@@ -188,7 +188,7 @@ def test_everything_is_run_twice_and_compared(monkeypatch):
     monkeypatch.setattr(verify.submission, "write", lambda profile: None)
     try:
         assert verify.run_twice("smoke") == []
-        assert (utilities.output_folder(".verify-second") / "part3_experiments.pdf").exists()
+        assert (files.output_folder(".verify-second") / "part3_experiments.pdf").exists()
     finally:
         for name in ("first", "second"):
-            shutil.rmtree(utilities.output_folder(f".verify-{name}"))
+            shutil.rmtree(files.output_folder(f".verify-{name}"))

@@ -5,10 +5,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-import utilities
+from coursework import data, files, training
 from benchmarks import recipes, robustness, scaling, speed, summary
 from pipeline import verify
-from pipeline.grid import read_grid
+from pipeline.experiments.grid import read_grid
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "RUNS_FOLDER", tmp_path / "runs")
     monkeypatch.setattr(summary, "RUNS_FOLDER", tmp_path / "runs")
     monkeypatch.setattr(summary, "RESULTS", tmp_path / "results.json")
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
 
 
 @pytest.mark.slow
@@ -40,7 +40,7 @@ def test_a_recipe_trains_what_the_notebook_trains(notebook, name, settings):
 
 @pytest.mark.slow
 def test_the_reference_trains_the_same_layers_on_the_same_images_without_our_loop(monkeypatch):
-    monkeypatch.setattr(utilities, "train", None)
+    monkeypatch.setattr(training, "train", None)
     result = recipes.reference(recipes.PART2, "iteration2", training_images=600, iteration2_epochs=2)(seed=1)
     assert result["parameters"] == 840_586
     assert len(result["history"]["seconds"]) == len(result["history"]["val_f1"]) == 2
@@ -50,7 +50,7 @@ def test_the_reference_trains_the_same_layers_on_the_same_images_without_our_loo
 def write_runs(folder, accuracies):
     """Runs of made-up recipes, as right on MNIST's test images as is asked for."""
     folder.mkdir()
-    labels = utilities.load_mnist()["y_test"]
+    labels = data.load_mnist()["y_test"]
     for seed, accuracy in enumerate(accuracies, start=1):
         predicted = labels.copy()
         wrong = round((1 - accuracy) * len(labels))
@@ -291,7 +291,7 @@ def test_faults_are_counted_from_the_report_of_pytest():
 def test_a_copy_of_the_project_has_nothing_made_in_it(tmp_path):
     folder = robustness.copy_project(tmp_path / "copy")
     assert sorted(path.name for path in (folder / "reports").iterdir()) == ["experiments.csv", "experiments_epochs.csv"]
-    assert (folder / "data").resolve() == (utilities.ROOT / "data").resolve()
+    assert (folder / "data").resolve() == (files.ROOT / "data").resolve()
     assert not (folder / ".git").exists()
 
 
@@ -300,4 +300,4 @@ def test_what_other_machines_change_is_well_within_the_tolerance_that_the_readme
     first = measured["as here"]
     most = max(abs(value - first[place]) for own in measured.values() for place, value in own.items())
     assert 0 < most < verify.TOLERANCE / 2
-    assert f"agree within {verify.TOLERANCE}" in " ".join((utilities.ROOT / "README.md").read_text().split())
+    assert f"agree within {verify.TOLERANCE}" in " ".join((files.ROOT / "README.md").read_text().split())

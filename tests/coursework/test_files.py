@@ -6,17 +6,18 @@ import sys
 import pytest
 
 import utilities
+from coursework import files
 
 KILLED_WRITER = """
 import os, signal, sys, utilities
-with utilities.replace_when_complete(sys.argv[1]) as temporary:
+with files.replace_when_complete(sys.argv[1]) as temporary:
     temporary.write_text("half of the new")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
 def write(path, text):
-    with utilities.replace_when_complete(path) as temporary:
+    with files.replace_when_complete(path) as temporary:
         temporary.write_text(text)
 
 
@@ -28,7 +29,7 @@ def names(folder):
 def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
     path = tmp_path / "file [1].txt"
     write(path, "old")
-    with pytest.raises(ZeroDivisionError), utilities.replace_when_complete(path) as temporary:
+    with pytest.raises(ZeroDivisionError), files.replace_when_complete(path) as temporary:
         temporary.write_text("half of the new")
         1 / 0  # noqa: B018
     assert path.read_text() == "old"
@@ -39,10 +40,10 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
 def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(tmp_path):
     path = tmp_path / "file [1].txt"
     write(path, "old")
-    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], cwd=utilities.ROOT)
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], cwd=files.ROOT)
     assert path.read_text() == "old"
     assert len(names(tmp_path)) == 2
-    with utilities.replace_when_complete(path) as unfinished:
+    with files.replace_when_complete(path) as unfinished:
         write(path, "new")
         assert unfinished.parent.exists()  # its process is alive
         unfinished.write_text("newest")

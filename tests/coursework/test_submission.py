@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import utilities
+from coursework import files, submission
 from pipeline import submission
 from pipeline.errors import UserError
 
@@ -13,11 +13,11 @@ from pipeline.errors import UserError
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=50))
 def test_what_is_written_is_read_back(tmp_path_factory, predictions):
     path = tmp_path_factory.mktemp("submission") / "submission.csv"
-    utilities.write_submission(path, np.array(predictions), len(predictions))
+    submission.write_submission(path, np.array(predictions), len(predictions))
     lines = path.read_bytes().split(b"\n")
     assert lines[0] == b"ID,Prediction"
     assert lines[1:] == [f"{row},{value}".encode() for row, value in enumerate(predictions)] + [b""]
-    assert utilities.read_submission(path, len(predictions)).tolist() == predictions
+    assert submission.read_submission(path, len(predictions)).tolist() == predictions
 
 
 @pytest.mark.parametrize(
@@ -36,10 +36,10 @@ def test_what_is_written_is_read_back(tmp_path_factory, predictions):
 )
 def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_path, predictions, words):
     path = tmp_path / "submission.csv"
-    utilities.write_submission(path, np.array([7, 8, 9]), 3)
+    submission.write_submission(path, np.array([7, 8, 9]), 3)
     before = path.read_bytes()
-    with pytest.raises(utilities.SubmissionError, match=words):
-        utilities.write_submission(path, predictions, 3)
+    with pytest.raises(submission.SubmissionError, match=words):
+        submission.write_submission(path, predictions, 3)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
 
@@ -72,20 +72,20 @@ def test_wrong_predictions_are_refused_and_the_file_that_was_there_stays(tmp_pat
 def test_a_wrong_file_is_refused(tmp_path, text, words):
     path = tmp_path / "submission.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(utilities.SubmissionError, match=words):
-        utilities.read_submission(path, 2)
+    with pytest.raises(submission.SubmissionError, match=words):
+        submission.read_submission(path, 2)
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "submission.csv"
     path.write_bytes(b"ID,Prediction\n0,\xff\xfe\n")
-    with pytest.raises(utilities.SubmissionError, match="is no text"):
-        utilities.read_submission(path, 1)
+    with pytest.raises(submission.SubmissionError, match="is no text"):
+        submission.read_submission(path, 1)
 
 
 def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypatch):
     path = tmp_path / "submission.csv"
-    utilities.write_submission(path, np.array([1]), 1)
+    submission.write_submission(path, np.array([1]), 1)
 
     def full_disk(self, target, **options):
         target.write_text("half")
@@ -93,7 +93,7 @@ def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypat
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full_disk)
     with pytest.raises(OSError, match="No space left"):
-        utilities.write_submission(path, np.array([2]), 1)
+        submission.write_submission(path, np.array([2]), 1)
     assert path.read_text() == "ID,Prediction\n0,1\n"
     assert [file.name for file in tmp_path.iterdir()] == ["submission.csv"]
 
@@ -101,8 +101,8 @@ def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypat
 @pytest.mark.fault("a damaged file of metrics or a damaged model")
 @pytest.mark.parametrize("content", ["{", "[]", "{}", "[" * 5000, '{"data_sha256": "0", "parameters": 1}'])
 def test_damaged_metrics_of_a_run_are_told_in_a_sentence(tmp_path, monkeypatch, content):
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
     path = tmp_path / "reports" / "smoke" / "metrics" / "part2_fashion_mnist.json"
     path.parent.mkdir(parents=True)
     path.write_text(content)
@@ -114,8 +114,8 @@ def test_damaged_metrics_of_a_run_are_told_in_a_sentence(tmp_path, monkeypatch, 
 
 @pytest.mark.fault("a damaged file of metrics or a damaged model")
 def test_a_damaged_model_is_told_in_a_sentence(tmp_path, monkeypatch):
-    monkeypatch.setattr(utilities, "ROOT", tmp_path)
-    monkeypatch.setattr(utilities, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
     path = tmp_path / "reports" / "smoke" / "models" / "part2_best.keras"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"PK, but no zip")

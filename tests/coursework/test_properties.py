@@ -20,13 +20,13 @@ import sklearn.metrics
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from running import FUZZ_CASES
-from test_grid import GRID
+from tests.running import FUZZ_CASES
+from tests.pipeline.test_grid import GRID
 
-import utilities
+from coursework import checkpoint, data, evaluation, submission
 from pipeline import parameters, read_hdf5
 from pipeline.errors import UserError
-from pipeline.grid import EXPERIMENT, read_grid
+from pipeline.experiments.grid import EXPERIMENT, read_grid
 from pipeline.handin_pdf.document import typeset_file
 from pipeline.handin_pdf.errors import ExportError, UnforeseenError
 from pipeline.parameters import check_parameters, read_profile
@@ -78,7 +78,7 @@ def checkpoint(tmp_path_factory):
     model.optimizer.build(model.trainable_variables)
     path = tmp_path_factory.mktemp("checkpoint") / "model.npz"
     identity = {"layers": "one", "data": "two"}
-    utilities._write_checkpoint(path, identity, model, [{"val_f1": 0.5}], model.get_weights())
+    checkpoint.save(path, identity, model, [{"val_f1": 0.5}], model.get_weights())
     return model, identity, path.read_bytes()
 
 
@@ -92,7 +92,7 @@ def test_checkpoints(tmp_path, checkpoint, flipped, cuts):
     for content in (bytes(turned), damaged(right, cuts)):
         (tmp_path / "model.npz").write_bytes(content)
         with contextlib.redirect_stdout(io.StringIO()) as said:
-            history, best_weights = utilities._restore_checkpoint(tmp_path / "model.npz", identity, model)
+            history, best_weights = checkpoint.restore(tmp_path / "model.npz", identity, model)
         if history:
             assert history == [{"val_f1": 0.5}]
             for one, other in zip(best_weights, model.get_weights(), strict=True):
@@ -118,7 +118,7 @@ def test_idx_files(small_data_set, tmp_path, content, bytes_more, compressed, cu
         stored = damaged(gzip.compress(candidate), cuts[:1]) if compressed and candidate is content else candidate
         path = tmp_path / f"{name}{'.gz' if compressed else ''}"
         path.write_bytes(gzip.compress(stored) if compressed and candidate is not content else stored)
-        found, problems = utilities._files_in_folder("fashion_mnist", [name], tmp_path)
+        found, problems = data.files_in_folder("fashion_mnist", [name], tmp_path)
         assert found in ({}, {name: right})
         assert bool(found) != bool(problems)
         path.unlink()
@@ -187,8 +187,8 @@ def test_submissions(tmp_path, rows, images, cuts):
         path = tmp_path / "submission.csv"
         path.write_bytes(text.encode())
         try:
-            predictions = utilities.read_submission(path, images)
-        except utilities.SubmissionError as error:
+            predictions = submission.read_submission(path, images)
+        except submission.SubmissionError as error:
             assert is_sentence(error)
             assert text != "\n".join(["ID,Prediction", *right]) + "\n" or not images
         else:
@@ -202,7 +202,7 @@ def test_submissions(tmp_path, rows, images, cuts):
 @given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60))
 def test_scores(pairs):
     labels, predictions = np.array(pairs).T
-    result = utilities.score(labels, predictions)
+    result = evaluation.score(labels, predictions)
     assert result["accuracy"] == pytest.approx(sklearn.metrics.accuracy_score(labels, predictions))
     macro = sklearn.metrics.f1_score(labels, predictions, average="macro", zero_division=0)
     assert result["f1"] == pytest.approx(macro)

@@ -11,10 +11,10 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
-from running import MARK, TIME_LIMIT, kernels, stop, wait_for
+from tests.running import MARK, TIME_LIMIT, kernels, stop, wait_for
 
-import utilities
-from pipeline.experiment_run import RUNS_FOLDER
+from coursework import files
+from pipeline.experiments.run import RUNS_FOLDER
 
 GRID = """\
 seeds: [1]
@@ -42,13 +42,13 @@ def sweep(tmp_path, monkeypatch):
     started = []
 
     class Sweep:
-        table = utilities.REPORTS_FOLDER / f"{grid.stem}.csv"
+        table = files.REPORTS_FOLDER / f"{grid.stem}.csv"
 
         def start(self, *arguments):
             command = [sys.executable, "-m", "pipeline.experiments", "--grid", str(grid), *arguments]
             log = tmp_path / f"{len(started)}.log"
             with log.open("w") as output:
-                started.append(subprocess.Popen(command, cwd=utilities.ROOT, stdout=output, stderr=subprocess.STDOUT))
+                started.append(subprocess.Popen(command, cwd=files.ROOT, stdout=output, stderr=subprocess.STDOUT))
             return started[-1], log
 
         def runs(self):
@@ -64,7 +64,7 @@ def sweep(tmp_path, monkeypatch):
         def forget(self):
             for name in self.runs():
                 shutil.rmtree(RUNS_FOLDER / name, ignore_errors=True)
-            for path in utilities.REPORTS_FOLDER.glob(f"{grid.stem}*.csv"):
+            for path in files.REPORTS_FOLDER.glob(f"{grid.stem}*.csv"):
                 path.unlink()
 
     sweep = Sweep()
@@ -82,7 +82,7 @@ def dask_process():
     def start(*arguments):
         command = [*DASK, *map(str, arguments)]
         started.append(
-            subprocess.Popen(command, cwd=utilities.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.Popen(command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         )
         return started[-1]
 
