@@ -1,8 +1,9 @@
-"""How long the PDF takes, against nbconvert's own two ways: LaTeX (`--to pdf`) and a browser (`--to webpdf`).
+"""The PDF export against nbconvert's own exporters, LaTeX (`--to pdf`) and a browser (`--to webpdf`).
 
-`python -m benchmarks.pdf_export` exports the committed reports in turn with each, every export in a process of its own, and
-writes the figures to `benchmarks/pdf_export.json` and a table of them to `benchmarks/pdf_export.md`. What a rival needs must be there:
-Debian's texlive-xetex, texlive-fonts-recommended, texlive-plain-generic, pandoc and inkscape; chromium and the package playwright.
+`python -m benchmarks.pdf_export` exports the committed reports with each exporter in turn, each export in a separate process, and writes
+the figures to `benchmarks/pdf_export.json` and a table to `benchmarks/pdf_export.md`. Exporters whose software is not installed are left
+out: LaTeX needs Debian's texlive-xetex, texlive-fonts-recommended, texlive-plain-generic, pandoc and inkscape; the browser needs chromium
+and the package playwright.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import psutil
 import pypdf
 
 from coursework import files
-from tests import lossless
+from notebook_pdf import lossless
 
 RESULT = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
@@ -49,10 +50,10 @@ DEBIANS_CHROMIUM = (  # nbconvert starts the browser that playwright downloads; 
 
 
 def commands(notebook: Path, folder: Path) -> dict[str, list[str]]:
-    """The command of each way that this machine can go."""
+    """The command of each exporter that is installed on this machine."""
     python, output = sys.executable, ["--output-dir", str(folder), "--log-level=ERROR"]
-    ways = {"ours": [python, "-m", "pipeline.make_pdf", str(notebook), str(folder / f"{notebook.stem}.pdf")]}
-    ways["ours, by nbconvert"] = [python, "-m", "nbconvert", "--to", "handin_pdf", str(notebook), *output]
+    ways = {"ours": [python, "-m", "notebook_pdf", str(notebook), str(folder / f"{notebook.stem}.pdf")]}
+    ways["ours, by nbconvert"] = [python, "-m", "nbconvert", "--to", "notebook_pdf", str(notebook), *output]
     if shutil.which("xelatex") and shutil.which("inkscape"):
         ways["LaTeX"] = [python, "-m", "nbconvert", "--to", "pdf", str(notebook), *output]
     if shutil.which("chromium") and importlib.util.find_spec("playwright"):
@@ -62,11 +63,9 @@ def commands(notebook: Path, folder: Path) -> dict[str, list[str]]:
 
 
 def run(command: list[str]) -> dict[str, float]:
-    """Seconds, and the highest sum of the memory of the process and all its children, in MiB."""
+    """Duration in seconds, and the peak memory of the process and all its children in MiB."""
     began, peaks = time.perf_counter(), [0]
-    process = subprocess.Popen(
-        command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
     watcher.start()
     errors = process.stderr.read()
@@ -84,7 +83,7 @@ def _watch_memory(identifier: int, peaks: list[int]) -> None:
         for member in family:
             try:
                 memory += member.memory_info().rss
-            except psutil.Error:  # it ended just now
+            except psutil.Error:  # the process has ended
                 continue
         peaks.append(memory)
         time.sleep(0.05)
@@ -99,7 +98,7 @@ def _family(identifier: int) -> list[psutil.Process]:
 
 
 def inspect(notebook: Path, pdf: Path) -> dict[str, Any]:
-    """What the PDF is like: size, pages, passages and words of the notebook that its text lacks, standards it claims."""
+    """Properties of a PDF: size, pages, the notebook's passages and words that its text lacks, the standards it claims."""
     content, cells = pdf.read_bytes(), nbformat.read(notebook, as_version=4)
     lost = min((lossless.lost(cells, content, margin) for margin in (0, lossless.BODY_MARGIN)), key=len)
     reader = pypdf.PdfReader(pdf)
@@ -115,7 +114,7 @@ def inspect(notebook: Path, pdf: Path) -> dict[str, Any]:
 
 
 def megabytes_to_install() -> dict[str, int]:
-    """What each way adds to nbconvert: our packages' files, and what Debian says of its packages on an empty system."""
+    """What each exporter needs beside nbconvert: the files of our packages; Debian's packages on an empty system, as apt reports."""
     sizes = {"ours": sum(map(_package_size, PACKAGES)) // 10**6}
     for way, packages in DEBIAN.items():
         command = ["apt-get", "install", "--print-uris", "-y", "-o", "Dir::State::status=/dev/null"]
@@ -148,21 +147,21 @@ def table(result: dict[str, Any]) -> str:
         of = {way: result["reports"][notebook][way] for way in ways}
         rows.append([f"**{notebook}**", *("" for _ in ways)])
         rows.append(["seconds, median", *(f"{of[way]['seconds_median']:.1f}" for way in ways)])
-        rows.append(["times as long as ours", *(f"{of[way]['ratio_median']:.1f}" for way in ways)])
+        rows.append(["duration / ours", *(f"{of[way]['ratio_median']:.1f}" for way in ways)])
         rows.append(["peak memory, MiB", *(str(of[way]["peak_memory_mib"]) for way in ways)])
         rows.append(["pages", *(str(of[way]["pages"]) for way in ways)])
         rows.append(["file, kB", *(str(of[way]["kilobytes"]) for way in ways)])
         rows.append(["passages or words lost or altered", *(str(of[way]["lost"]) for way in ways)])
         rows.append(["tagged", *("yes" if of[way]["tagged"] else "no" for way in ways)])
     sizes = result["megabytes_to_install"]
-    rows.append(["**to install besides nbconvert, MB**", *(str(sizes.get(way.partition(",")[0], "?")) for way in ways)])
+    rows.append(["**to install beside nbconvert, MB**", *(str(sizes.get(way.partition(",")[0], "?")) for way in ways)])
     rule = ["---", *("--:" for _ in ways)]
     return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time the PDF export against nbconvert's LaTeX and browser exports.")
-    parser.add_argument("--rounds", type=int, default=5, help="exports of each report by each way (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="exports of each report with each exporter (default: 5)")
     rounds = parser.parse_args().rounds
     reports: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
@@ -195,19 +194,21 @@ def main() -> None:
         "megabytes_to_install": megabytes_to_install(),
         "reports": reports,
     }
-    for path, text in ((RESULT, json.dumps(result, indent=2)), (TABLE, _page(result))):
-        with files.replace_when_complete(path) as file:
-            file.write_text(text + "\n", encoding="utf-8")
+    for path, content in ((RESULT, json.dumps(result, indent=2)), (TABLE, page(result))):
+        with files.replace_when_complete(path) as temporary:
+            temporary.write_text(content + "\n", encoding="utf-8")
     print(table(result))
 
 
-def _page(result: dict[str, Any]) -> str:
+def page(result: dict[str, Any]) -> str:
+    """The page `pdf_export.md`."""
     return (
-        "# The PDF export beside nbconvert's own\n\nWritten by `python -m benchmarks.pdf_export`: each export is a process of its own, the ways "
-        f"take turns, {result['rounds']} rounds, {result['cores']} cores.\n\n{table(result)}\n\n"
-        "Lost or altered are passages of code and output, and words of Markdown, that the text layer of the PDF does not hold as they "
-        "are in the notebook (`tests/lossless.py`; which ones, is in `pdf_export.json`): cut lines, and marks or quotes that were not there. "
-        "The browser's page loads MathJax from the network, which this machine did not reach."
+        "# The PDF export compared with nbconvert's exporters\n\n"
+        f"Written by `python -m benchmarks.pdf_export`, do not edit. Each export is a separate process, and the exporters take turns: "
+        f"{result['rounds']} rounds, {result['cores']} cores.\n\n{table(result)}\n\n"
+        "A passage of code or output, or a word of Markdown, counts as lost or altered if the PDF's text does not contain it as it is in the "
+        "notebook (`notebook_pdf/lossless.py`). The losses are cut lines and added marks or quotes; `pdf_export.json` lists the first five. "
+        "The browser's page loads MathJax from the network, which this machine could not reach."
     )
 
 

@@ -1,8 +1,8 @@
-"""The same two networks in plain PyTorch and on Keras's other backends: images a second in training.
+"""Training speed of two networks in plain PyTorch and on Keras's other backends, in images per second.
 
-`python -m benchmarks.peers` times LeNet-5 and iteration 2 with each peer in turn, every measurement a process of its own that
-trains one epoch to warm up and then one that counts, and writes `benchmarks/runs/peers.json`. PyTorch and JAX are needed for this alone:
-`make bench` puts them into `benchmarks/packages/`, out of the way of the environment.
+`python -m benchmarks.peers` times LeNet-5 and iteration 2 with each peer in turn and writes `benchmarks/runs/peers.json`. Each
+measurement is a separate process, which trains one epoch to warm up and measures the second. Only this benchmark needs PyTorch and JAX:
+`make bench` installs them in `benchmarks/packages/`, apart from the environment.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from coursework import files, run_record, training
 from benchmarks.recipes import RUNS_FOLDER
+from coursework import files, run_record
 
 RESULT = RUNS_FOLDER / "peers.json"
 PACKAGES = Path(__file__).parent / "packages"
@@ -31,7 +31,7 @@ Epoch = Callable[[], Any]
 
 
 def random_data(images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (n, 28, 28, 1) uint8 and class indices (n,): how long a step takes does not depend on what they show."""
+    """Images (n, 28, 28, 1) uint8 and class indices (n,): the duration of a step does not depend on their content."""
     random = np.random.default_rng(0)
     return random.integers(0, 256, (images, 28, 28, 1), np.uint8), random.integers(0, 10, images)
 
@@ -41,14 +41,15 @@ def ours(model: str, images: int) -> Epoch:
     import keras
 
     from benchmarks.speed import build, epochs_of
+    from coursework.training import EpochTrainer
 
     X, y = random_data(images)
     compiled, _ = build(model)
-    return epochs_of(training.EpochTrainer(compiled, X, keras.utils.to_categorical(y, 10), BATCH_SIZES[model], seed=0))
+    return epochs_of(EpochTrainer(compiled, X, keras.utils.to_categorical(y, 10), BATCH_SIZES[model], seed=0))
 
 
 def keras_fit(model: str, images: int) -> Epoch:
-    """A plain `fit` on the backend that the environment variable KERAS_BACKEND names, without the F1 metric."""
+    """A plain `fit` on the backend that the environment variable KERAS_BACKEND names, without the F1 score."""
     import keras
     from keras import layers
 
@@ -87,7 +88,7 @@ def keras_fit(model: str, images: int) -> Epoch:
 
 
 def pytorch(model: str, images: int) -> Epoch:
-    """A plain PyTorch loop: channels last, eager, the data in memory, no DataLoader in the way."""
+    """A plain PyTorch loop: channels last, eager, the data in memory, without a DataLoader."""
     import torch
     from torch import nn
 

@@ -1,12 +1,12 @@
-"""Accuracy against training time: our recipes, the reference's, and a classical line.
+"""Accuracy against training time: our recipes, the reference's, and a classical baseline.
 
-`python -m benchmarks.recipes` trains every recipe with every seed, each run a process of its own and the recipes in turn, and
-leaves one file for each run in `benchmarks/runs/`. A run whose file is there is not repeated, and one of ours that was
-interrupted goes on after its last epoch: stop the command and start it again as you like.
+`python -m benchmarks.recipes` trains every recipe with every seed, in turn, each run in a separate process, and writes a file for each
+run to `benchmarks/runs/`. A run whose file exists is not repeated, and an interrupted run of ours resumes after its last epoch, so you
+may stop and start the command at any time.
 
-Ours are the notebooks' own cells with a profile's parameters. The reference's are its layers, from the same notebooks, trained
-as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the validation F1. Predictions for
-the test images are kept, but no test label is read here: `benchmarks.summary` reads them, once, for the final table.
+Our recipes run the notebooks' own cells with a profile's parameters. The reference's recipes train its layers, from the same notebooks,
+as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the validation F1. A run keeps its
+predictions for the test images but reads no test label: `benchmarks.summary` reads the labels once, for the final table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import nbformat
 import numpy as np
 
-from coursework import architecture, evaluation, files, metrics, models, run_record, session
+from coursework import architecture, evaluation, files, run_record, session
 from pipeline.parameters import NOTEBOOKS_FOLDER, check_parameters, read_profile
 
 RUNS_FOLDER = Path(__file__).parent / "runs"
@@ -32,7 +32,7 @@ Result = dict[str, Any]
 
 
 def run_cells(notebook: str, profile: str, tags: set[str], /, **parameters: Any) -> dict[str, Any]:
-    """Run the cells of a notebook that bear one of the tags, with a profile's parameters and some of one's own.
+    """Run the cells of a notebook that have one of the tags, with a profile's parameters; `parameters` override them.
 
     Returns:
         The names that these cells define.
@@ -46,14 +46,15 @@ def run_cells(notebook: str, profile: str, tags: set[str], /, **parameters: Any)
 
 
 def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> Callable[[int], Result]:
-    """A training as the notebook has it: the cells tagged `setup` and `name`, where `name` is also the model's."""
+    """A training as in the notebook: the cells tagged `setup` and `name`, where `name` is also the model's."""
+    from coursework.models import with_test_time_augmentation
 
     def run(seed: int) -> Result:
         output = "-".join(map(str, ["benchmark/" + name, profile, *parameters.values(), seed]))
         cells = run_cells(notebook, profile, {"setup", name}, **parameters, seed=seed, profile=output)
         model = cells[name]
         history = cells["history"] if notebook == PART1 else next(iter(cells["histories"].values()))
-        predictor = models.with_test_time_augmentation(model) if name == "iteration3" else model
+        predictor = with_test_time_augmentation(model) if name == "iteration3" else model
         return describe(model, history.to_dict("list"), predictor, cells["X_val"], cells["y_val"], cells["test_images"])
 
     return run
@@ -66,12 +67,13 @@ def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Re
         cells = run_cells(notebook, "original", {"setup", f"{name}-layers"}, **parameters, seed=seed)
         import keras
 
+        from coursework.metrics import F1Score
+
         layers = [layer for layer in cells[name].layers if not isinstance(layer, keras.layers.Rescaling)]
         model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
         prefix = "" if notebook == PART1 else f"{name}_"
         rate, epochs, batch_size = (cells[f"{prefix}{key}"] for key in ("learning_rate", "epochs", "batch_size"))
-        f1 = metrics.F1Score()
-        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy", f1])
+        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy", F1Score()])
         began, ended = [], []
         clock = keras.callbacks.LambdaCallback(
             on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()),
@@ -106,10 +108,12 @@ def describe(
     y_val: np.ndarray,
     test_images: np.ndarray,
 ) -> Result:
-    """What a run leaves behind: size, history, validation scores and the predicted classes of the test images."""
+    """The results of a run: size, history, validation scores and the predicted classes of the test images."""
+    from coursework.models import predict_probabilities
+
     classes = y_val.argmax(axis=1) if y_val.ndim == 2 else y_val
-    scores = evaluation.score(classes, models.predict_probabilities(predictor, X_val).argmax(axis=1))
-    predicted = models.predict_probabilities(predictor, test_images).argmax(axis=1)
+    scores = evaluation.score(classes, predict_probabilities(predictor, X_val).argmax(axis=1))
+    predicted = predict_probabilities(predictor, test_images).argmax(axis=1)
     return {
         "parameters": model.count_params(),
         "multiply_adds": architecture.multiply_adds(model),
@@ -120,8 +124,8 @@ def describe(
 
 
 def support_vector_machine(seed: int) -> Result:
-    """The classical line: a support vector machine with a Gaussian kernel on the pixels, scikit-learn's own defaults
-    but for C = 10, the best of those published with Fashion-MNIST."""
+    """The classical baseline: a support vector machine with a Gaussian kernel on the pixels. C = 10 is the best value
+    that is published with Fashion-MNIST; the other settings are scikit-learn's defaults."""
     from sklearn.svm import SVC
 
     cells = run_cells(PART2, "full", {"setup"}, seed=seed)
@@ -155,7 +159,7 @@ RECIPES: dict[str, tuple[Callable[[int], Result], tuple[int, ...]]] = {
     "best": (ours(PART2, "iteration3", "best"), SEEDS),
     "best-official": (ours(PART2, "iteration3", "best", split="official"), SEEDS[:1]),
 }
-"""Each recipe and the seeds it is run with, in the order of a round."""
+"""Each recipe with its seeds, in the order in which they run."""
 
 
 def run_file(recipe: str, seed: int) -> Path:
@@ -172,12 +176,12 @@ def run_one(recipe: str, seed: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train every recipe with every seed, in turn; what is there is kept.")
+    parser = argparse.ArgumentParser(description="Train every recipe with every seed, in turn; existing runs are kept.")
     parser.add_argument("recipes", nargs="*", metavar="recipe", help=f"some of {', '.join(RECIPES)} (default: all)")
     parser.add_argument("--seed", type=int, help="one seed only, in this process")
     arguments = parser.parse_args()
     if unknown := set(arguments.recipes) - set(RECIPES):
-        parser.error(f"there is no recipe {', '.join(sorted(unknown))}: expected some of {', '.join(RECIPES)}")
+        parser.error(f"unknown recipe {', '.join(sorted(unknown))}: expected some of {', '.join(RECIPES)}")
     chosen = arguments.recipes or list(RECIPES)
     if arguments.seed is not None:
         for recipe in chosen:

@@ -1,8 +1,8 @@
-"""How the experiments scale: `python -m benchmarks.scaling`, 40 minutes. Writes `scaling.json` and `scaling.md` beside itself.
+"""How the experiments scale: `python -m benchmarks.scaling`, 40 minutes. Writes `benchmarks/scaling.json` and `scaling.md`.
 
-Real runs, small ones, with one and with two workers in turn. Then a simulated cluster of up to 500 workers and 10,000 runs:
-scheduler, client and workers are processes of this machine, a worker sleeps for the time of a run and leaves files of a run's size, so
-what is measured is what the sweep adds: scheduling, result files, tables.
+First it runs small real experiments with one and with two workers, in turn. Then it simulates a cluster of up to 500 workers and 10,000
+runs: scheduler, client and workers are processes of this machine, and a worker sleeps for the time of a run and writes files of a run's
+size. This measures what the sweep adds: scheduling, result files and tables.
 """
 
 from __future__ import annotations
@@ -26,10 +26,11 @@ from typing import Any
 
 import yaml
 
+from benchmarks.tables import markdown_table
 from coursework import files, run_record, study
-from benchmarks.summary import markdown_table
-from pipeline.experiments import run as experiment_run, sweep as experiments
+from pipeline.experiments import run as experiment_run
 from pipeline.experiments.grid import Run
+from pipeline.experiments.sweep import dask_client, read_sweep, run_sweep
 
 FOLDER = Path(__file__).parent
 REAL_GRID = {"share": 0.05, "epochs": 4}
@@ -38,24 +39,23 @@ CLUSTERS = ((10, 200), (100, 2000), (500, 10_000))
 RUN_SECONDS = 20
 WORKERS_IN_A_PROCESS = 50
 EXECUTED_COPY = 115_000
-"""Bytes of a real run's executed notebook."""
-PLACE = "SCALING_FOLDER"
+"""Bytes of the executed notebook of a real run."""
+FOLDER_VARIABLE = "SCALING_FOLDER"
+"""Environment variable that names the folder of a simulated sweep."""
 
 
 # --- Real runs ------------------------------------------------------------------------------------
 
 
 def runs_an_hour(workers: int, first_seed: int) -> float:
-    """Throughput of a small real sweep, from the first task to the last."""
+    """Throughput of a small real sweep, from its first task to its last."""
     with tempfile.TemporaryDirectory() as folder:
-        grid = _grid(
-            Path(folder) / f"scaling_{os.getpid()}.yaml", range(first_seed, first_seed + REAL_RUNS // 2), 1, REAL_GRID
-        )
-        sweep = experiments.read_sweep(grid)
+        path, seeds = Path(folder) / f"scaling_{os.getpid()}.yaml", range(first_seed, first_seed + REAL_RUNS // 2)
+        sweep = read_sweep(write_grid(path, seeds, 1, REAL_GRID))
         try:
-            with experiments.dask_client(None, None, workers) as client:
+            with dask_client(None, None, workers) as client:
                 began = time.perf_counter()
-                experiments.run_sweep(sweep, client)
+                run_sweep(sweep, client)
                 seconds = time.perf_counter() - began
         finally:
             for path in (sweep.table_path, sweep.epochs_path):
@@ -66,7 +66,8 @@ def runs_an_hour(workers: int, first_seed: int) -> float:
     return 3600 * REAL_RUNS / seconds
 
 
-def _grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]) -> Path:
+def write_grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]) -> Path:
+    """Write a grid with this number of variants beside the baseline, and return its path."""
     dropouts = {f"dropout {number}": {"dropout": number / 100} for number in range(variants)}
     claim = {"name": "dropout", "claim": "It matters.", "expect": {"f1": "lower"}, "variants": dropouts}
     path.write_text(yaml.safe_dump({"seeds": list(seeds), "baseline": baseline, "claims": [claim]}), encoding="utf-8")
@@ -77,7 +78,7 @@ def _grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]) -> 
 
 
 def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Result:
-    """What a simulated worker does with a run."""
+    """The work of a simulated worker: sleep, and write the files of a run."""
     time.sleep(RUN_SECONDS)
     figures = {"f1": 0.9, "accuracy": 0.9, "accuracy_interval": [0.8, 1.0], "f1_interval": [0.8, 1.0], "images": 7438}
     columns = ("loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "learning_rate", "seconds")
@@ -99,7 +100,7 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
         "hardware": {"processor": "none"},
         "versions": {"tensorflow": experiment_run.locked_versions("tensorflow")[0]},
     }
-    experiment_run.RUNS_FOLDER = Path(os.environ[PLACE]) / "experiments"
+    experiment_run.RUNS_FOLDER = Path(os.environ[FOLDER_VARIABLE]) / "experiments"
     folder = experiment_run.RUNS_FOLDER / name
     with files.replace_when_complete(folder / "metrics" / "experiment.json") as temporary:
         temporary.write_text(json.dumps(metrics, indent=2), encoding="utf-8")
@@ -109,7 +110,7 @@ def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Resul
 
 
 async def host_workers(address: str, count: int) -> None:
-    """So many workers in one process, until the scheduler goes."""
+    """Host this number of workers in one process until the scheduler ends."""
     import dask
     from distributed import Worker
 
@@ -120,17 +121,17 @@ async def host_workers(address: str, count: int) -> None:
 
 
 def sweep_as_client(address: str, grid: Path) -> None:
-    """What `make experiments` does, with simulated work; prints its own figures as JSON in the last line."""
-    files.REPORTS_FOLDER = Path(os.environ[PLACE])
+    """Run a sweep as `make experiments` does, with simulated work, and print its figures as JSON."""
+    files.REPORTS_FOLDER = Path(os.environ[FOLDER_VARIABLE])
     experiment_run.RUNS_FOLDER = files.REPORTS_FOLDER / "experiments"
     began = time.perf_counter()
-    sweep = experiments.read_sweep(grid)
+    sweep = read_sweep(grid)
     sweep.write()
     ready = time.perf_counter()
     count = len(sweep.missing())
     if count:
-        with experiments.dask_client(address, None, None) as client:
-            experiments.run_sweep(sweep, client, sleep_through)
+        with dask_client(address, None, None) as client:
+            run_sweep(sweep, client, sleep_through)
     figures = {
         "seconds_to_read": ready - began,
         "seconds_to_run": time.perf_counter() - ready,
@@ -143,7 +144,7 @@ def sweep_as_client(address: str, grid: Path) -> None:
 
 @contextlib.contextmanager
 def simulated_cluster(workers: int) -> Iterator[tuple[str, subprocess.Popen]]:
-    """A scheduler and its workers as processes: the scheduler's address and process."""
+    """Start a scheduler and workers as processes; yields the scheduler's address and process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -174,7 +175,7 @@ def _wait_for_workers(address: str, workers: int) -> None:
             client.wait_for_workers(workers, timeout=300)
             return
         time.sleep(1)
-    raise RuntimeError("the simulated cluster does not come up")
+    raise RuntimeError("the simulated cluster did not start within the time limit")
 
 
 def _ourselves(role: str) -> list[str]:
@@ -187,10 +188,10 @@ def _peak_memory_of(process: subprocess.Popen) -> float:
 
 
 def simulate(workers: int, runs: int) -> dict[str, Any]:
-    """A sweep of so many runs on so many workers, and the same once more with everything finished."""
+    """Run a sweep of this number of runs and workers, then the same sweep again when all its runs are finished."""
     with tempfile.TemporaryDirectory(dir=files.REPORTS_FOLDER, prefix=".scaling.") as folder:
-        os.environ[PLACE] = folder
-        grid = _grid(Path(folder) / "simulated.yaml", range(runs // 20), 19, {"epochs": 6})
+        os.environ[FOLDER_VARIABLE] = folder
+        grid = write_grid(Path(folder) / "simulated.yaml", range(runs // 20), 19, {"epochs": 6})
         with simulated_cluster(workers) as (address, scheduler):
             first = _client(address, grid)
             memory = _peak_memory_of(scheduler)
@@ -218,20 +219,20 @@ def _client(address: str, grid: Path) -> dict[str, Any]:
 # --- The page -------------------------------------------------------------------------------------
 
 
-def page(results: dict[str, Any], real_seconds: float) -> str:
-    """The results in Markdown; `real_seconds` is what a run of the experiments takes."""
-    hardware = results["hardware"]
+def page(results: dict[str, Any]) -> str:
+    """The page `scaling.md`."""
+    hardware, real_seconds = results["hardware"], results["real_run_seconds"]
     one, two = (statistics.median(rates) for rates in results["runs_an_hour"].values())
     real = markdown_table(
-        ["workers", "runs an hour, median", "range"],
+        ["workers", "runs per hour, median", "range"],
         [
             [workers, f"{statistics.median(rates):.1f}", f"{min(rates):.1f} to {max(rates):.1f}"]
             for workers, rates in results["runs_an_hour"].items()
         ],
     )
-    columns = ["workers", "runs", "took", "at best", "a run is longer by", "of a real run"]
+    columns = ["workers", "runs", "duration", "ideal duration", "overhead per run", "share of a real run"]
     simulated = markdown_table(
-        [*columns, "scheduler's memory", "client's memory", "restart"],
+        [*columns, "memory of the scheduler", "memory of the client", "restart"],
         [
             [
                 f"{row['workers']:,}",
@@ -253,16 +254,16 @@ Written by `python -m benchmarks.scaling`, do not edit. {hardware["cores"]} core
 
 ## Real runs on this machine
 
-Small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the images), {REAL_RUNS} at a time, with one worker and with two in turn,
-{len(results["runs_an_hour"]["1"])} rounds. A run has one thread: two workers are {two / one:.2f} times as fast as one.
+Sweeps of {REAL_RUNS} small runs ({REAL_GRID["epochs"]} epochs on {REAL_GRID["share"]:.0%} of the images), with one worker and with two in turn, {len(results["runs_an_hour"]["1"])} rounds. A run
+has one thread. Two workers are {two / one:.2f} times as fast as one.
 
 {real}
 
 ## A simulated cluster
 
-Workers that sleep {results["run_seconds"]} s for each run and leave files of a real run's size; scheduler, client and all workers share this
-machine's cores. *At best* is all the sleep, shared out evenly. *A run is longer by* what a worker waits beside its run, given too as a share
-of the {real_seconds:.0f} s that a run of the experiments takes. *Restart* is the time until a sweep with everything finished knows so.
+A worker sleeps {results["run_seconds"]} s for each run and writes files of a real run's size. Scheduler, client and all workers share this machine's
+cores. The ideal duration is the sleep of all runs, divided evenly. The overhead per run is the time that a worker waits beside its run, also
+given as a share of the {real_seconds:.0f} s of a real run. The restart is the time in which a finished sweep finds that nothing is left to do.
 
 {simulated}
 """
@@ -295,11 +296,11 @@ def main() -> None:
     for workers_count, runs in CLUSTERS:
         results["simulated"].append(simulate(workers_count, runs))
         print(results["simulated"][-1], flush=True)
-    real_seconds = study.load_experiments()[0]["seconds"].median()
-    pages = (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results, real_seconds)))
-    for name, text in pages:
+    results["real_run_seconds"] = round(study.load_experiments()[0]["seconds"].median(), 2)
+    pages = (("scaling.json", json.dumps(results, indent=2) + "\n"), ("scaling.md", page(results)))
+    for name, content in pages:
         with files.replace_when_complete(FOLDER / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

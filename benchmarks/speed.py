@@ -1,8 +1,8 @@
-"""Images a second, the share of the machine's arithmetic that is used, waiting for data, and growth with the data.
+"""Images per second, the share of the matrix-multiply peak, waiting for data, and growth with the data.
 
-`python -m benchmarks.speed` times our training loop against a plain `fit` of the same model, in turn, one epoch each; measures
-the machine's peak by multiplying matrices in between; and trains on 1/8 to all of the images in processes of their own. It
-writes `benchmarks/runs/speed.json`.
+`python -m benchmarks.speed` times our training loop against a plain `fit` of the same model, in turn, one epoch each, and multiplies
+matrices in between to measure the machine's peak. It trains on 1/8 to all of the images in separate processes. It writes
+`benchmarks/runs/speed.json`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from coursework import architecture, augmentation, files, metrics, models, optimizers, run_record, session, training
+from benchmarks import recipes
 from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
+from coursework import architecture, files, run_record, session
+from coursework.augmentation import Augmentation
+from coursework.metrics import F1Score
+from coursework.models import predict_probabilities
+from coursework.optimizers import Muon
+from coursework.training import EpochTrainer
 
 RESULT = RUNS_FOLDER / "speed.json"
 MODELS = {"lenet5": PART1, "iteration1": PART2, "iteration2": PART2, "iteration3": PART2}
@@ -32,12 +38,12 @@ Contestant = Callable[[], Any]
 
 
 def build(name: str) -> tuple[Any, dict[str, Any]]:
-    """A model as its notebook has it, compiled as there, and the names of the notebook's setup."""
+    """A model compiled as in its notebook, and the names of the notebook's setup."""
     cells = run_cells(MODELS[name], "full", {"setup", f"{name}-layers"})
     import keras
 
-    optimizer = optimizers.Muon(1e-3) if name == "iteration3" else keras.optimizers.Adam(1e-3)
-    cells[name].compile(optimizer, "categorical_crossentropy", metrics=["accuracy", metrics.F1Score()])
+    optimizer = Muon(1e-3) if name == "iteration3" else keras.optimizers.Adam(1e-3)
+    cells[name].compile(optimizer, "categorical_crossentropy", metrics=["accuracy", F1Score()])
     return cells[name], cells
 
 
@@ -50,7 +56,7 @@ def training_set(cells: dict[str, Any], images: int) -> tuple[np.ndarray, np.nda
 
 
 def epochs_on_one_batch(model: Any, images: np.ndarray, labels: np.ndarray, batch_size: int) -> Contestant:
-    """A contestant that trains as many steps on one batch that stays where it is: an epoch, if data cost nothing."""
+    """A contestant that trains the steps of an epoch on one batch in memory: an epoch without the cost of the data."""
     import tensorflow as tf
 
     batch = tf.constant(images[:batch_size]), tf.constant(labels[:batch_size])
@@ -65,7 +71,7 @@ def epochs_on_one_batch(model: Any, images: np.ndarray, labels: np.ndarray, batc
 
 
 def matrix_multiplication() -> float:
-    """Floating-point operations a second of a product of two matrices of 2048 x 2048 float32, now."""
+    """Floating-point operations per second of a product of two 2048 x 2048 float32 matrices."""
     import tensorflow as tf
 
     matrix = tf.random.normal((2048, 2048))
@@ -77,7 +83,7 @@ def matrix_multiplication() -> float:
 
 
 def in_turn(contestants: dict[str, Contestant], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round, after one round to warm up."""
+    """Seconds of each contestant in each round, after a round to warm up."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for number in range(rounds + 1):
         for name, contestant in contestants.items():
@@ -88,21 +94,21 @@ def in_turn(contestants: dict[str, Contestant], rounds: int) -> dict[str, list[f
     return seconds
 
 
-def epochs_of(trainer: training.EpochTrainer) -> Contestant:
-    """A contestant that trains one more epoch each time."""
+def epochs_of(trainer: EpochTrainer) -> Contestant:
+    """A contestant that trains the next epoch on each call."""
     numbers = iter(range(1, 10_000))
     return lambda: trainer.run(next(numbers))
 
 
 def model_speed(name: str, images: int, rounds: int) -> dict[str, Any]:
-    """Training of one model in turn by a plain `fit` and by our loop; prediction; and their share of the peak."""
+    """Time training by a plain `fit` and by our loop, prediction, and the machine's peak, in turn."""
     (plain, cells), (model, _) = build(name), build(name)
     X, y = training_set(cells, images)
     batch_size, rates = BATCH_SIZES[name], []
     contestants = {
         "plain_fit": lambda: plain.fit(X, y, batch_size=batch_size, verbose=0),
-        "ours": epochs_of(training.EpochTrainer(model, X, y, batch_size, seed=0)),
-        "predict": lambda: models.predict_probabilities(model, X),
+        "ours": epochs_of(EpochTrainer(model, X, y, batch_size, seed=0)),
+        "predict": lambda: predict_probabilities(model, X),
         "peak": lambda: rates.append(matrix_multiplication()),
     }
     seconds = in_turn(contestants, rounds)
@@ -124,12 +130,12 @@ def model_speed(name: str, images: int, rounds: int) -> dict[str, Any]:
 
 
 def waiting_for_data(images: int, rounds: int) -> dict[str, Any]:
-    """The share of a training step of iteration 3 that goes to drawing, gathering and augmenting its batch."""
+    """The share of a training step of iteration 3 that draws, gathers and augments its batch."""
     models = [build("iteration3") for _ in range(2)]
     X, y = training_set(models[0][1], images)
-    augmentation = augmentation.Augmentation(flips=True, shift=2, erase=0.25)
+    augmentation = Augmentation(flips=True, shift=2, erase=0.25)
     contestants = {
-        "augmented": epochs_of(training.EpochTrainer(models[0][0], X, y, 128, 0, augmentation)),
+        "augmented": epochs_of(EpochTrainer(models[0][0], X, y, 128, 0, augmentation)),
         "one_batch": epochs_on_one_batch(models[1][0], X, y, 128),
     }
     seconds = in_turn(contestants, rounds)
@@ -143,7 +149,7 @@ def share_of_the_data(share: float) -> dict[str, Any]:
 
     model, cells = build("iteration3")
     X, y = training_set(cells, int(share * len(cells["X_train"])))
-    trainer = training.EpochTrainer(model, X, y, 128, seed=0, augmentation=augmentation.Augmentation(True, 2))
+    trainer = EpochTrainer(model, X, y, 128, seed=0, augmentation=Augmentation(flips=True, shift=2))
     before = psutil.Process().memory_info().rss / 2**30
     trainer.run(1)
     began = time.perf_counter()
@@ -153,9 +159,7 @@ def share_of_the_data(share: float) -> dict[str, Any]:
 
 
 def whole_notebook(notebook: str, ours: bool) -> dict[str, Any]:
-    """Peak memory of a process that trains all models of a notebook for one epoch each: it is the same for more."""
-    from benchmarks import recipes
-
+    """Peak memory of a process that trains all models of a notebook for one epoch each; more epochs need no more memory."""
     names = [name for name in MODELS if MODELS[name] == notebook]
     once = {"epochs": 1} if notebook == PART1 else {f"{name}_epochs": 1 for name in names}
     for name in names if ours else names[:2]:
@@ -166,16 +170,16 @@ def whole_notebook(notebook: str, ours: bool) -> dict[str, Any]:
 
 
 def memory_in_turn(notebook: str) -> dict[str, float]:
-    """GiB at the peak of the reference's training and of ours: the median of processes that take turns."""
+    """Peak memory in GiB of the reference's training and of ours: the medians of processes in turn."""
     peaks: dict[str, list[float]] = {"reference": [], "ours": []}
     for _ in range(MEMORY_ROUNDS):
         for whose, found in peaks.items():
-            found.append(alone("--memory", notebook, whose)["peak_gib"])
+            found.append(run_self("--memory", notebook, whose)["peak_gib"])
     return {whose: statistics.median(found) for whose, found in peaks.items()}
 
 
-def alone(*arguments: str) -> dict[str, Any]:
-    """The result of this module in a process of its own."""
+def run_self(*arguments: str) -> dict[str, Any]:
+    """The result of this module in a separate process."""
     command = [sys.executable, "-m", "benchmarks.speed", *arguments]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
@@ -186,10 +190,15 @@ def main() -> None:
         "--rounds",
         type=int,
         default=9,
-        help="epochs of each contestant after one (default: 9, of LeNet-5 three times as many)",
+        help="epochs of each contestant after the first (default: 9, of LeNet-5 three times as many)",
     )
-    parser.add_argument("--share", type=float, help="only one share of the data, in this process")
-    parser.add_argument("--memory", nargs=2, metavar=("NOTEBOOK", "WHOSE"), help="only the memory of ours or reference")
+    parser.add_argument("--share", type=float, help="measure one share of the data, in this process")
+    parser.add_argument(
+        "--memory",
+        nargs=2,
+        metavar=("NOTEBOOK", "WHOSE"),
+        help="measure the memory of `ours` or `reference`, in this process",
+    )
     arguments = parser.parse_args()
     session.start(seed=0)
     if arguments.share:
@@ -201,13 +210,13 @@ def main() -> None:
         return
     result: dict[str, Any] = {"models": {}}
     for name in MODELS:
-        short = name == "lenet5"  # its epochs are, so that the noise of the machine takes more rounds to even out
+        short = name == "lenet5"  # its epochs are short, so it takes more rounds to average the machine's noise
         rounds = arguments.rounds * (3 if short else 1)
         result["models"][name] = model_speed(name, 52_500 if short else 12_800, rounds)
         print(name, result["models"][name], flush=True)
     result["waiting_for_data"] = waiting_for_data(12_800, arguments.rounds)
     print(result["waiting_for_data"], flush=True)
-    result["growth"] = [alone("--share", str(share)) for share in SHARES]
+    result["growth"] = [run_self("--share", str(share)) for share in SHARES]
     print(result["growth"], flush=True)
     result["memory"] = {notebook: memory_in_turn(notebook) for notebook in (PART1, PART2)}
     print(result["memory"], flush=True)

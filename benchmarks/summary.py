@@ -1,7 +1,7 @@
-"""All measurements in one place: `python -m benchmarks.summary` writes `results.json`, `results.md` and `results.svg`.
+"""All measurements on one page: `python -m benchmarks.summary` writes `results.json`, `results.md` and `results.svg`.
 
-It reads what `benchmarks.recipes`, `benchmarks.speed` and `benchmarks.peers` left in `benchmarks/runs/`, and it is the one place in which the
-predictions for test images are compared with their labels: once for each run, when all training is done.
+It reads the files that `benchmarks.recipes`, `benchmarks.speed` and `benchmarks.peers` wrote to `benchmarks/runs/`. Only this module
+compares predictions for test images with their labels: once for each run, after all training is done.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from coursework import course_split, data, evaluation, files, training
 from benchmarks.recipes import RECIPES, RUNS_FOLDER, run_file
+from benchmarks.tables import markdown_table
+from coursework import course_split, data, evaluation, files
 
 RESULTS = Path(__file__).parent / "results.json"
 TARGET_F1 = 0.9351  # the reference's best validation F1
@@ -53,16 +54,16 @@ def test_labels(recipe: str) -> np.ndarray:
         return course_split.load_fashion_mnist("official")["y_test"]
     labels = course_split.load_fashion_mnist_test_labels()
     if labels is None:
-        sys.exit("error: data/Fashion_MNIST.h5 is the course's own file, whose test labels the course keeps to itself")
+        sys.exit("error: data/Fashion_MNIST.h5 is the course's own file, whose test labels are not published")
     return labels
 
 
 def read_recipe(recipe: str) -> dict[str, Any] | None:
-    """What the runs of a recipe show, run by run, or None if there is none."""
-    files = [path for seed in RECIPES[recipe][1] if (path := run_file(recipe, seed)).exists()]
-    if not files:
+    """The results of a recipe, run by run, or None if no run exists."""
+    paths = [path for seed in RECIPES[recipe][1] if (path := run_file(recipe, seed)).exists()]
+    if not paths:
         return None
-    runs = [json.loads(path.read_text(encoding="utf-8")) for path in files]
+    runs = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     labels = test_labels(recipe)
     for run in runs:
         predicted = np.array(list(run.pop("test_classes")), dtype=int)
@@ -91,19 +92,14 @@ def seconds_to(history: dict[str, list[float]], f1: float) -> float | None:
 
 
 def median(recipe: dict[str, Any], key: str) -> float:
-    """The median of the runs, where a run that never got there took for ever."""
+    """The median of the runs; None counts as infinite."""
     return statistics.median(math.inf if run[key] is None else run[key] for run in recipe["runs"])
 
 
 def spread(values: list[float]) -> str:
-    """Mean and, of several values, their standard deviation."""
+    """Mean of the values, and the standard deviation of several."""
     mean = f"{statistics.mean(values):.4f}"
     return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
-
-
-def markdown_table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
@@ -128,14 +124,14 @@ def recipe_table(recipes: dict[str, dict[str, Any]]) -> str:
             ]
         )
     header = [
-        "recipe", "parameters", "multiply-adds", "runs", "epochs", "seconds", f"seconds to validation F1 {TARGET_F1} (runs that got there)",
+        "recipe", "parameters", "multiply-adds", "runs", "epochs", "seconds", f"seconds to validation F1 {TARGET_F1} (runs that reached it)",
         "validation F1", "test accuracy",
     ]  # fmt: skip
     return markdown_table(header, rows)
 
 
 def comparison(recipes: dict[str, dict[str, Any]], speed: dict[str, Any]) -> list[dict[str, Any]]:
-    """The reference against ours: each figure with its unit, less being better."""
+    """Figures of the reference and of ours, with their units; lower is better."""
     figures: list[dict[str, Any]] = []
 
     def add(name: str, reference: float, ours: float, unit: str) -> None:
@@ -144,7 +140,7 @@ def comparison(recipes: dict[str, dict[str, Any]], speed: dict[str, Any]) -> lis
 
     if "iteration2-reference" in recipes:
         reference = median(recipes["iteration2-reference"], "seconds_to_target")
-        if not (reached := math.isfinite(reference)):  # it needs more than what it takes to its own best score
+        if not (reached := math.isfinite(reference)):  # the time to its own best score is a lower bound
             reference = median(recipes["iteration2-reference"], "seconds_to_best")
         note = "" if reached else " (the reference: to its own best score, which is lower)"
         for name in ("iteration2", "iteration3", "iteration3-quick"):
@@ -204,7 +200,7 @@ def speed_table(speed: dict[str, Any]) -> str:
 
 
 def draw(recipes: dict[str, dict[str, Any]], path: Path) -> None:
-    """Validation accuracy against seconds of training on Fashion-MNIST, a colour for each recipe, a line for each run."""
+    """Plot validation accuracy against seconds of training on Fashion-MNIST, a colour for each recipe, a line for each run."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -223,7 +219,7 @@ def draw(recipes: dict[str, dict[str, Any]], path: Path) -> None:
     axis.set_ylim(0.80, 0.96)
     axis.set_xlabel("seconds of training")
     axis.set_ylabel("validation accuracy")
-    axis.set_title("Fashion-MNIST: what a second of training buys, on two processor cores")
+    axis.set_title("Fashion-MNIST: validation accuracy against training time, two processor cores")
     axis.grid(alpha=0.3)
     if shown:
         axis.legend(fontsize="small", loc="lower right")
@@ -252,7 +248,7 @@ def growth_table(growth: list[dict[str, Any]]) -> str:
         ]
         for part in growth
     ]
-    header = ["images", "seconds an epoch", "ms an image", "memory before training, GiB", "peak, GiB"]
+    header = ["images", "seconds per epoch", "ms per image", "memory before training, GiB", "peak memory, GiB"]
     return markdown_table(header, rows)
 
 
@@ -271,27 +267,28 @@ def published_table(recipes: dict[str, dict[str, Any]]) -> str:
 
 
 def report(recipes: dict[str, dict[str, Any]], speed: dict[str, Any], peers: dict[str, Any]) -> str:
-    """The page that shows it all."""
+    """The page `results.md`."""
     hardware, versions = speed["hardware"], speed["versions"]
     reads = sum(len(recipe["runs"]) for name, recipe in recipes.items() if not name.startswith("lenet5"))
-    data = speed["waiting_for_data"]
+    waiting = speed["waiting_for_data"]
+    peak = statistics.median(model["peak_gflops"] for model in speed["models"].values())
+    rounds = len(next(iter(peers["models"].values()))["peers"]["ours"]["seconds"])
     return f"""# Accuracy and speed
 
-Written by `make bench`; the figures are in `results.json`, the single runs in `runs/`. Measured on {hardware["cores"]} cores
+Written by `make bench`; `results.json` has the figures, `runs/` the single runs. Measured on {hardware["cores"]} cores
 ({hardware["processor"]}, {hardware["system"]}), Python {versions["python"]}, TensorFlow {versions["tensorflow"]}.
 
 ![Validation accuracy against seconds of training](results.svg)
 
-The curves show a network as it is after each epoch; of profile `best` that is the running average of its weights, which needs some epochs to leave
-the initial ones behind. What iteration 3 is scored by in the table is the mean of its predictions for ten looks at an image, which raises it further.
+The curves show each network after each epoch. For profile `best` that is the moving average of its weights, which needs some epochs to leave the
+initial weights behind. The table scores iteration 3 with test-time augmentation, which raises its scores further.
 
 ## Recipes
 
-Medians of the runs for seconds and epochs; mean and standard deviation for scores. Each run is a process of its own, with a seed of its
-own. Test accuracy is that of MNIST's test set for LeNet-5, of the official test set where the recipe says so, and of the held-out
-images of the course split otherwise. All selection, of recipes as of epochs, was made on validation images. The labels of
-Fashion-MNIST's test images serve here alone, to score the {reads} runs on it after all recipes were fixed; besides, `make score`
-reads them for the submission of a hand-in.
+Medians of the runs for seconds and epochs; mean and standard deviation for scores. Each run is a separate process with its own seed. Test
+accuracy is measured on MNIST's test set for LeNet-5, on the official test set where the recipe says so, and otherwise on the held-out
+images of the course split. Recipes and epochs were chosen on validation images only. The labels of Fashion-MNIST's test images are used
+here, to score the {reads} runs after all recipes were fixed, and by `make score`, for the submission of a hand-in.
 
 {recipe_table(recipes)}
 
@@ -301,23 +298,23 @@ reads them for the submission of a hand-in.
 
 ## Published models, official split
 
-Each as its authors report it; ours holds an eighth of the 60,000 training images out for validation.
+The scores are those that the authors report. Ours holds out an eighth of the 60,000 training images for validation.
 
 {published_table(recipes)}
 
-## Images a second
+## Images per second
 
-Ours is `training.EpochTrainer`; a plain `fit` of the same model takes its turn with it. The peak is that of a product of two matrices of 2048 x 2048
-numbers, {statistics.median(model["peak_gflops"] for model in speed["models"].values()):.0f} GFLOP/s, measured between the epochs; training is counted as three times the multiply-adds of a prediction.
+Ours is `EpochTrainer` in `coursework/training.py`; it takes turns with a plain `fit` of the same model. The peak is that of a product of two
+2048 x 2048 matrices, {peak:.0f} GFLOP/s, measured between the epochs. Training counts as three times the multiply-adds of a prediction.
 
 {speed_table(speed)}
 
-Drawing, gathering and augmenting the batch takes {data["share"]:.1%} of a training step of iteration 3 (median of {data["rounds"]} rounds against the
-same step on a batch that stays where it is, {min(data["shares"]):.0%} to {max(data["shares"]):.0%}; a share below zero is the measurement's noise).
+Drawing, gathering and augmenting the batch takes {waiting["share"]:.1%} of a training step of iteration 3: the median of {waiting["rounds"]} rounds, compared with
+the same step on a batch in memory ({min(waiting["shares"]):.0%} to {max(waiting["shares"]):.0%}; a negative share is measurement noise).
 
 ## Peers
 
-The same networks, each measurement a process of its own, the second of two epochs; median of {len(next(iter(peers["models"].values()))["peers"]["ours"]["seconds"])} rounds.
+The same networks. Each measurement is the second of two epochs in a separate process; medians of {rounds} rounds.
 
 {peers_table(peers)}
 

@@ -40,6 +40,11 @@ def main() -> None:
     complete, lock = folder / ".complete", ROOT / "requirements.txt"
     if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make created it meanwhile
         return
+    if folder.is_symlink():
+        sys.exit(
+            f"error: {folder} is a link to {folder.resolve()}, which is older than requirements.txt and may serve other "
+            "folders: run make where it belongs, or remove the link to create an environment here"
+        )
     print(
         f"Creating the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...",
         flush=True,

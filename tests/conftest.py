@@ -1,28 +1,43 @@
-"""Fixtures shared by the tests: a local mirror that can misbehave, and a data set small enough to serve."""
+"""Fixtures shared by the tests: a local mirror that can misbehave, a small data set, one run of the smoke profile."""
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
-from tests.running import make
 
-from coursework import data, files
+from coursework import course_split, data, files
+from tests.running import copy_project, make
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items):
+    """Let one worker run all tests on the smoke run, so that the others do not wait for it (`--dist loadgroup`)."""
+    for item in items:
+        if "smoke_run" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group("smoke_run"))
+
+
+# --- Data -----------------------------------------------------------------------------------------
 
 
 class LocalMirror:
     """An HTTP server on this machine. `behaviour` decides how it answers; `requests` lists the paths asked for."""
 
-    def __init__(self, files: dict[str, bytes], behaviour: str = "well"):
-        self.files, self.behaviour, self.requests = files, behaviour, []
+    def __init__(self, contents: dict[str, bytes], behaviour: str = "well"):
+        self.contents, self.behaviour, self.requests = contents, behaviour, []
         mirror = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,7 +54,7 @@ class LocalMirror:
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        content = self.files.get(handler.path.lstrip("/"))
+        content = self.contents.get(handler.path.lstrip("/"))
         if self.behaviour == "silent":
             time.sleep(5)
             return
@@ -99,8 +114,8 @@ def mirror(small_data_set, monkeypatch):
     started = []
 
     def start(behaviour: str) -> LocalMirror:
-        files = {f"{name}.gz": gzip.compress(content) for name, content in small_data_set.items()}
-        started.append(LocalMirror(files, behaviour))
+        contents = {f"{name}.gz": gzip.compress(content) for name, content in small_data_set.items()}
+        started.append(LocalMirror(contents, behaviour))
         monkeypatch.setitem(data.MIRRORS, "fashion_mnist", [one.url for one in started])
         return started[-1]
 
@@ -110,12 +125,72 @@ def mirror(small_data_set, monkeypatch):
 
 
 @pytest.fixture(scope="session")
-def smoke_run():
-    """`make report submit score` with the smoke profile, from nothing."""
-    shutil.rmtree(files.output_folder("smoke"), ignore_errors=True)
-    result = make("report", "submit", "score")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result
+def fashion_mnist():
+    """The course's split of Fashion-MNIST, read once; tests must not change it."""
+    arrays = course_split.load_fashion_mnist()
+    for array in arrays.values():
+        array.flags.writeable = False
+    return arrays
+
+
+# --- The smoke run --------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class SmokeRun:
+    """A copy of the project after `make report submit score` with the smoke profile, and what that printed."""
+
+    project: Path
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> Path:
+        return self.project / "reports" / "smoke"
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """`make report submit score` from scratch, once for all tests and workers. A test that changes it asks for `own_run`."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # which all workers share
+    project, record = folder / "smoke_run", folder / "smoke_run.json"
+    with filelock.FileLock(folder / "smoke_run.lock"):
+        if not record.exists():
+            shutil.rmtree(project, ignore_errors=True)  # of a worker that was killed
+            result = make(copy_project(project), "report", "submit", "score")
+            record.write_text(json.dumps([result.returncode, result.stdout, result.stderr]))
+    returncode, stdout, stderr = json.loads(record.read_text())
+    assert returncode == 0, stdout + stderr
+    return SmokeRun(project, stdout, stderr)
+
+
+@pytest.fixture
+def own_run(smoke_run, tmp_path):
+    """A copy of the smoke run that the test may change."""
+    project = shutil.copytree(smoke_run.project, tmp_path / "own_run", symlinks=True)
+    return dataclasses.replace(smoke_run, project=project)
+
+
+@pytest.fixture
+def enter(monkeypatch):
+    """Lets this process work in a copy of the project: `enter(smoke_run.project)`."""
+
+    def enter_project(project: Path) -> None:
+        monkeypatch.setattr(files, "ROOT", project)
+        monkeypatch.setattr(files, "REPORTS_FOLDER", project / "reports")
+
+    return enter_project
+
+
+@pytest.fixture(scope="session")
+def new_project(tmp_path_factory):
+    """A copy of the project in which nothing is made yet; tests must not change it."""
+    return copy_project(tmp_path_factory.mktemp("project") / "new")
+
+
+# --- Disks, variables, faults ---------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -136,7 +211,7 @@ def small_disk(tmp_path):
 
 @pytest.fixture(autouse=True)
 def environment_is_restored():
-    """What a command sets for its kernels does not outlive a test."""
+    """Undoes what a test or a command changes in the environment variables."""
     before = dict(os.environ)
     yield
     os.environ.clear()

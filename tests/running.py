@@ -1,35 +1,67 @@
-"""Commands that the tests start, and the kernels below them."""
+"""Copies of the project, the commands that tests start in them, and the kernels below these commands."""
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import psutil
 
-from coursework import files
-
+ROOT = Path(__file__).resolve().parent.parent
+"""The project that the tests belong to, whatever `coursework.files.ROOT` is set to."""
 MARK = "COURSEWORK_TEST"
-"""An environment variable by which processes of a test are known, whoever their parent is by now."""
+"""An environment variable that identifies the processes of a test, also after their parent has ended."""
 TIME_LIMIT = 400
 FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
-"""Of each property test; `make fuzz` asks for many."""
+"""Cases of each property test; `make fuzz` sets a higher number."""
+VARIABLES_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 
-def make(*arguments):
-    """Run make as a user would, with the smoke profile: nothing of the make that runs the tests is passed on."""
-    return subprocess.run(
-        ["make", "PROFILE=smoke", *arguments], cwd=files.ROOT, env=environment(), capture_output=True, text=True
-    )
+def copy_project(folder: Path) -> Path:
+    """Copy what git tracks or would track, with the times of the files, and link the environment and the data.
+
+    Untracked files in `reports/` stay behind, so that nothing is made yet. A make in the copy would replace an outdated
+    environment, which all copies share, so an outdated one is refused.
+    """
+    complete = ROOT / ".venv" / ".complete"
+    if not complete.exists() or complete.stat().st_mtime < (ROOT / "requirements.txt").stat().st_mtime:
+        raise RuntimeError("the environment is missing or older than requirements.txt: `make .venv/.complete` creates it")
+    tracked = _git_files("--cached")
+    untracked = [name for name in _git_files("--others", "--exclude-standard") if not name.startswith("reports/")]
+    for name in tracked + untracked:
+        if (ROOT / name).exists():  # git lists a deleted file until its deletion is staged
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    data = ROOT / "data"
+    for path in (ROOT / ".venv", data / "mnist", data / "fashion_mnist", *data.glob("*.h5")):
+        if path.exists():
+            (folder / path.relative_to(ROOT)).symlink_to(path)
+    return folder
 
 
-def environment():
-    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+def _git_files(*options: str) -> list[str]:
+    command = ["git", "ls-files", "-z", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
 
 
-def kernels(mark):
-    """Kernels that were started with this mark, directly or through other processes."""
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make with the smoke profile in a copy of the project, as a user would."""
+    command = ["make", "PROFILE=smoke", *arguments]
+    return subprocess.run(command, cwd=project, env=environment(project), capture_output=True, text=True)
+
+
+def environment(project: Path) -> dict[str, str]:
+    """The environment of a command that runs the code of a copy, without the variables of the make that runs the tests."""
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_MAKE} | {
+        "PYTHONPATH": str(project)
+    }
+
+
+def kernels(mark: str) -> list[psutil.Process]:
+    """The kernels that were started with this mark, directly or through other processes."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.Error):
@@ -39,21 +71,22 @@ def kernels(mark):
 
 
 def wait_for(what, condition, limit=TIME_LIMIT):
+    """Wait until a condition holds, and return its value; fail after `limit` seconds."""
     deadline = time.monotonic() + limit
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        assert time.monotonic() < deadline, f"no {what} within {limit} s"
         time.sleep(0.2)
     return found
 
 
 def heed_signals():
-    """Where the tests themselves run under nohup, or in the background of a script, some signals are ignored."""
+    """Restore the default action of signals that are ignored if the tests run under nohup or in the background."""
     for one in (signal.SIGHUP, signal.SIGINT):
         signal.signal(one, signal.SIG_DFL)
 
 
-def stop(process):
-    """Kill a process and all below it."""
+def stop(process: subprocess.Popen) -> None:
+    """Kill a process and its descendants."""
     with contextlib.suppress(psutil.NoSuchProcess):
         for one in psutil.Process(process.pid).children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):

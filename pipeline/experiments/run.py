@@ -9,6 +9,7 @@ import math
 import os
 import re
 import shutil
+from pathlib import Path
 from typing import Any
 
 import filelock
@@ -77,10 +78,15 @@ def lock_sha256() -> str:
     return hashlib.sha256("\n".join(sorted(kept)).encode()).hexdigest()
 
 
-@functools.cache
 def locked_versions(package: str) -> list[str]:
-    """The versions of a package in the lock; several if platforms differ."""
-    return re.findall(rf"^{package}==([\w.]+)", LOCK_FILE.read_text(encoding="utf-8"), re.MULTILINE)
+    """The versions of a package in the lock as it is on disk now; several if platforms differ."""
+    return _versions(LOCK_FILE, LOCK_FILE.stat().st_mtime_ns, package)
+
+
+@functools.lru_cache(maxsize=16)
+def _versions(lock: Path, modified: int, package: str) -> list[str]:
+    """The versions of a package in a lock, cached for each time of its last change."""
+    return re.findall(rf"^{package}==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 # --- Results --------------------------------------------------------------------------------------

@@ -141,11 +141,7 @@ def _tabled_results(sweep: Sweep) -> dict[str, Result]:
     """
     name = sweep.table_path.name
     rows, curves = _finished_rows(sweep)
-    orphaned_runs = [
-        key
-        for key in rows
-        if key not in sweep.runs and not is_executed(str(key))
-    ]
+    orphaned_runs = [key for key in rows if key not in sweep.runs and not is_executed(str(key))]
     if orphaned_runs:
         raise UserError(
             f"reports/{name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or parameters "
