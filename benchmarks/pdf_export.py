@@ -28,7 +28,7 @@ import psutil
 import pypdf
 
 import utilities
-from tests import lossless
+from notebook_pdf import lossless
 
 RESULT = Path(__file__).with_suffix(".json")
 TABLE = Path(__file__).with_suffix(".md")
@@ -51,8 +51,8 @@ DEBIANS_CHROMIUM = (  # nbconvert starts the browser that playwright downloads; 
 def commands(notebook: Path, folder: Path) -> dict[str, list[str]]:
     """The command of each way that this machine can go."""
     python, output = sys.executable, ["--output-dir", str(folder), "--log-level=ERROR"]
-    ways = {"ours": [python, "-m", "pipeline.make_pdf", str(notebook), str(folder / f"{notebook.stem}.pdf")]}
-    ways["ours, by nbconvert"] = [python, "-m", "nbconvert", "--to", "handin_pdf", str(notebook), *output]
+    ways = {"ours": [python, "-m", "notebook_pdf", str(notebook), str(folder / f"{notebook.stem}.pdf")]}
+    ways["ours, by nbconvert"] = [python, "-m", "nbconvert", "--to", "notebook_pdf", str(notebook), *output]
     if shutil.which("xelatex") and shutil.which("inkscape"):
         ways["LaTeX"] = [python, "-m", "nbconvert", "--to", "pdf", str(notebook), *output]
     if shutil.which("chromium") and importlib.util.find_spec("playwright"):
@@ -206,7 +206,7 @@ def _page(result: dict[str, Any]) -> str:
         "# The PDF export beside nbconvert's own\n\nWritten by `python -m benchmarks.pdf_export`: each export is a process of its own, the ways "
         f"take turns, {result['rounds']} rounds, {result['cores']} cores.\n\n{table(result)}\n\n"
         "Lost or altered are passages of code and output, and words of Markdown, that the text layer of the PDF does not hold as they "
-        "are in the notebook (`tests/lossless.py`; which ones, is in `pdf_export.json`): cut lines, and marks or quotes that were not there. "
+        "are in the notebook (`notebook_pdf/lossless.py`; which ones, is in `pdf_export.json`): cut lines, and marks or quotes that were not there. "
         "The browser's page loads MathJax from the network, which this machine did not reach."
     )
 

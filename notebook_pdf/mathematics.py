@@ -11,13 +11,13 @@ from importlib.resources import files
 from notebook_pdf.errors import ExportError
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
-"""Placeholders are a formula's number between these two code points, which Unicode reserves, so that no text contains them."""
+"""A placeholder is a formula's number between these two code points, which Unicode keeps out of texts."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
 _SEPARATOR = f"{OPEN}formula{CLOSE}"
 _FOUND = re.compile(
     r"""
-      (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # a fenced block of code
-              | (?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)                 # code in a sentence
+      (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # fenced code
+              | (?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)   # inline code
               | \\[\\$](?![\[\](){}]) | <!--.*?--> )
     | \$\$(?P<display> (?:\\.|(?!\n[ \t]*\n|\$\$)[^\\])+? )\$\$
     | \\begin\{(?P<environment>[A-Za-z]+\*?)\}.*?\\end\{(?P=environment)\}
@@ -37,8 +37,8 @@ _DEFINITION = re.compile(
 )
 _MOST_EXPANSIONS = 2000
 _LETTERS = {
-    "AA": "Å", "aa": "å", "AE": "Æ", "ae": "æ", "O": "Ø", "o": "ø", "OE": "Œ", "oe": "œ", "ss": "ß", "L": "Ł", "l": "ł",
-    "S": "§", "P": "¶", "copyright": "©", "degree": "°", "textdegree": "°", "texteuro": "€", "i": "ı",
+    "AA": "Å", "aa": "å", "AE": "Æ", "ae": "æ", "O": "Ø", "o": "ø", "OE": "Œ", "oe": "œ", "ss": "ß",
+    "L": "Ł", "l": "ł", "S": "§", "P": "¶", "copyright": "©", "degree": "°", "textdegree": "°", "texteuro": "€", "i": "ı",
 }  # fmt: skip
 _DIALECT = tuple(
     (re.compile(pattern), replacement)
