@@ -95,8 +95,8 @@ class NotebookPDFExporter(TemplateExporter):
         """Export a notebook.
 
         Returns:
-            The PDF, and nbconvert's resources, whose "warnings" are one sentence for each thing that is not printed as it
-            is in the notebook.
+            The PDF, and nbconvert's resources. Their "warnings" are one sentence for each thing that is not printed as
+            it is in the notebook.
 
         Raises:
             ConversionException: the notebook can't be typeset.

@@ -56,13 +56,13 @@ OUTPUTS = {
             code("#| fig-cap: A **caption** of $x$\n#| fig-alt: What it shows", result(image_jpeg=picture("JPEG"))),
             code(
                 "3",
-                result({"caption": "From metadata", "alt": "Told by metadata"}, **{"image_svg__xml": SVG.format("")}),
+                result({"caption": "From metadata", "alt": "Alternative from metadata"}, **{"image_svg__xml": SVG.format("")}),
             ),
             code("4", result(**{"image_svg__xml": SVG.format("<title>Own title</title><text y='9'>word</text>")})),
             code("5", result(image_gif=picture("GIF", "P"), image_png=picture("PNG", "RGBA", (3000, 2500)))),
         ],
         ["Figure 1: Drawn title", "Figure 2: A caption of 𝑥", "Figure 3: From metadata", "Figure 4", "Figure 5"],
-        alternatives=["Drawn title", "What it shows", "Told by metadata", "A drawing with the words Own title, word"],
+        alternatives=["Drawn title", "What it shows", "Alternative from metadata", "A drawing with the words Own title, word"],
         warnings=["cell 5: a picture has no description"],
     ),
     "JSON": Example(

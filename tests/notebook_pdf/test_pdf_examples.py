@@ -1,4 +1,4 @@
-"""Every example holds what its notebook holds, in order, described, within the margins."""
+"""The PDF of every example has its content in order, with alternative texts and warnings, within the margins."""
 
 import pypdfium2
 import pytest

@@ -1,6 +1,7 @@
 """The exporter of nbconvert."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -96,3 +97,14 @@ def test_the_same_notebook_gives_the_same_bytes():
     notebook = new_notebook(cells=[*OUTPUTS["pictures"].cells, *CODE["Unicode"].cells, *OUTPUTS["data frame"].cells])
     first, second = (NotebookPDFExporter().from_notebook_node(notebook)[0] for _ in range(2))
     assert first == second
+
+
+def test_the_command_in_the_readme_saves_the_attached_notebook(tmp_path):
+    path = write_notebook(tmp_path / "notebook.ipynb", markdown("# Title"))
+    content = path.read_bytes()
+    (tmp_path / "notebook.pdf").write_bytes(typeset_file(path)[0])
+    path.unlink()
+    readme = (ROOT / "notebook_pdf" / "README.md").read_text(encoding="utf-8")
+    script = re.search(r'python -c "(import pypdf.*)"', readme)[1]
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    assert path.read_bytes() == content
