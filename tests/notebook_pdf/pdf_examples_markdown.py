@@ -153,4 +153,44 @@ MARKDOWN = {
     ),
     "no metadata": Example([markdown("plain"), new_code_cell("1")], ["plain", "1"]),
     "no cells": Example([]),
+    "drawings in HTML": Example(
+        [
+            markdown("text <svg width='9' height='9'><title>titled</title><rect width='5' height='5'/></svg>"),
+            markdown("<svg width='9' aria-label='labelled' height='9'><foreignObject>words</foreignObject></svg>"),
+            markdown("<svg width='0' height='0'><defs></defs></svg> after"),
+            markdown("<svg width='9' height='9'><image href='no.png' width='5' height='5'/></svg>"),
+        ],
+        ["text", "after", "picture: drawing"],
+        alternatives=["titled", "labelled"],
+        warnings=["cell 2: a drawing contains HTML, which is not printed: words", "cell 4: a drawing can't be drawn"],
+    ),
+    "picture without address": Example([markdown("<img alt='nothing to see'> text")], ["nothing to see text"]),
+    "MathML": Example(
+        [
+            markdown(
+                "<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>\\alpha</annotation></semantics></math>"
+                " and <math><mi>y</mi></math>"
+            )
+        ],
+        ["𝛼", "and", "y"],
+        compare=False,
+    ),
+    "rarely used elements": Example(
+        [
+            markdown("<textarea>typed</textarea>\n<figure><figcaption>below</figcaption></figure>"),
+            markdown(
+                "<p><q>quoted</q> long<wbr>word <input type='submit' value='Send'> <input type='hidden' value='no'></p>"
+            ),
+            markdown("<ol type='a' start='3'>\n<li>third</li>\n<ul><li>inner</li></ul>\nloose\n</ol>"),
+            markdown("<span style='font-weight: bold; font-style: italic; text-decoration: underline'>styled</span>"),
+            markdown("<div style='color: #c00; text-align: right'>red</div>\n<video></video>"),
+        ],
+        ["typed", "below", "“quoted”", "longword", "Send", "c. third", "inner", "loose", "styled", "red", "[video]"],
+        warnings=["a video can't be printed"],
+        compare=False,
+    ),
+    "links that lead nowhere": Example(
+        [markdown("<a href='javascript:x()'>script</a> <a href='#'>top</a> <a href='https://example.org'></a> end")],
+        ["script top end"],
+    ),
 }

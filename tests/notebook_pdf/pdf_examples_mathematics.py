@@ -91,4 +91,8 @@ MATHEMATICS = {
     "LaTeX output": Example(
         [code("x", result(text_latex="$\\displaystyle \\gamma^2$", text_plain="g**2"))], ["𝛾2"], ["g**2"]
     ),
+    "fractions written with over": Example(
+        [markdown(r"${a + b \over c}$ and $d \over e$")], ["𝑎+𝑏", "𝑐", "and", "𝑑", "𝑒"], ["over"]
+    ),
+    "LaTeX output that is not a formula": Example([code("x", result(text_latex="plain words"))], ["plain words"]),
 }

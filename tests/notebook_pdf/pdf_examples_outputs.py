@@ -56,13 +56,21 @@ OUTPUTS = {
             code("#| fig-cap: A **caption** of $x$\n#| fig-alt: What it shows", result(image_jpeg=picture("JPEG"))),
             code(
                 "3",
-                result({"caption": "From metadata", "alt": "Alternative from metadata"}, **{"image_svg__xml": SVG.format("")}),
+                result(
+                    {"caption": "From metadata", "alt": "Alternative from metadata"},
+                    **{"image_svg__xml": SVG.format("")},
+                ),
             ),
             code("4", result(**{"image_svg__xml": SVG.format("<title>Own title</title><text y='9'>word</text>")})),
             code("5", result(image_gif=picture("GIF", "P"), image_png=picture("PNG", "RGBA", (3000, 2500)))),
         ],
         ["Figure 1: Drawn title", "Figure 2: A caption of 𝑥", "Figure 3: From metadata", "Figure 4", "Figure 5"],
-        alternatives=["Drawn title", "What it shows", "Alternative from metadata", "A drawing with the words Own title, word"],
+        alternatives=[
+            "Drawn title",
+            "What it shows",
+            "Alternative from metadata",
+            "A drawing with the words Own title, word",
+        ],
         warnings=["cell 5: a picture has no description"],
     ),
     "JSON": Example(
@@ -141,4 +149,17 @@ OUTPUTS = {
         ["x"],
         warnings=["is not in a supported picture format"],
     ),
+    "data frame with a named index": Example(
+        [
+            code(
+                "1",
+                result(
+                    text_html="<table><thead><tr><th></th><th>score</th></tr><tr><th>name</th><th></th></tr></thead>"
+                    "<tbody><tr><th>one</th><td>1</td></tr></tbody></table>"
+                ),
+            )
+        ],
+        ["Table 1", "name score", "one 1"],
+    ),
+    "other kinds of text": Example([code("1", result(text_vnd_graphviz="digraph"))], ["digraph"]),
 }

@@ -68,6 +68,8 @@ def test_a_table_over_several_pages_repeats_its_header(exported):
     assert all("heading" in page for page in pages)
 
 
-def test_a_heading_in_a_footnote_of_a_heading_is_printed():
-    pdf = export_cells([markdown("text\n\n# Title[^1]\n\n[^1]: # Note")]).pdf
+def test_a_footnote_with_a_heading_may_be_in_a_heading_with_an_anchor():
+    source = "[go](#here)\n\n# One[^1] <a id='here'></a>\n\n# Two\n\n# Three\n\n# Four\n\n[^1]: # Note"
+    pdf = export_cells([markdown(source)]).pdf
     assert "Note" in page_texts(pdf)[0]
+    assert pypdf.PdfReader(io.BytesIO(pdf)).pages[0]["/Annots"][0].get_object()["/Subtype"] == "/Link"

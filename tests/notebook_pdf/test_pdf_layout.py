@@ -8,7 +8,8 @@ from pdf_examples_outputs import OUTPUTS
 from pdf_helpers import code, copied_text, export_cells, markdown, page_texts, stream
 
 from notebook_pdf import lossless
-from notebook_pdf.listings import break_positions
+from notebook_pdf.lexers import cell_lexer, kernel_lexer
+from notebook_pdf.listings import break_positions, typst_code
 
 
 def test_a_wrapped_line_has_a_mark_that_is_not_text():
@@ -99,3 +100,16 @@ def test_pages_are_numbered_and_have_the_title_and_group_in_their_header():
     pages = page_texts(export_cells([cell], {"title_block": {"Group": "7"}}).pdf)
     assert f"page 2 of {len(pages)}" in pages[1]
     assert "The title, 7" in pages[1]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "source", "style"),
+    [
+        ("", "def f(): pass", 'tk("def '),
+        ("python", "%%bash\necho x", 'tb("echo'),
+        ("R", "x <- function() 1", 'tk("function'),
+        ("no such language", "def f(): pass", '"def f(): pass"'),
+    ],
+)
+def test_code_has_the_colours_of_its_language(kernel, source, style):
+    assert style in typst_code(source, cell_lexer(source, kernel_lexer(kernel)), 80)
