@@ -18,7 +18,7 @@ ADVICE = "if you trust it, run again with --no-limits"
 def continue_with_limits(notebook: Path) -> None:
     """Continue in a child process with limited time and memory. The parent waits, and exits with the child's status.
 
-    So the parent can report a child that exceeds its limits or crashes in a library. Without `fork`, nothing is limited.
+    So the parent can report a child that exceeds its limits or crashes in a library. Without `fork`, there are none.
 
     Args:
         notebook: the file that the error messages name.

@@ -38,8 +38,8 @@ _DEFINITION = re.compile(
 _MAX_EXPANSIONS = 2000
 _LETTERS = {
     "AA": "Å", "aa": "å", "AE": "Æ", "ae": "æ", "O": "Ø", "o": "ø", "OE": "Œ", "oe": "œ", "ss": "ß",
-    "L": "Ł", "l": "ł", "S": "§", "P": "¶", "copyright": "©", "degree": "°", "textdegree": "°", "texteuro": "€",
-    "i": "ı",
+    "L": "Ł", "l": "ł", "S": "§", "P": "¶", "copyright": "©", "degree": "°",
+    "textdegree": "°", "texteuro": "€", "i": "ı",
 }  # fmt: skip
 _DIALECT = tuple(
     (re.compile(pattern), replacement)
