@@ -1,6 +1,7 @@
 """Typeset a Jupyter notebook as an accessible, archivable PDF: notebook -> Typst -> PDF, without LaTeX or a browser.
 
-`export` writes a PDF file. `notebook_pdf.exporter` is the same as an exporter of nbconvert, and `python -m notebook_pdf` as a command.
+`export` writes a PDF file; `python -m notebook_pdf` is the same as a command, `notebook_pdf.exporter` as an exporter of
+nbconvert.
 """
 
 from notebook_pdf.conversion import export

@@ -24,7 +24,7 @@ TEMPLATE = "notebook_pdf"
 STANDARDS = ["ua-1", "a-3a"]
 MAX_ATTEMPTS = 500
 DEFAULT_DATE = datetime.datetime(1980, 1, 1, tzinfo=datetime.UTC)
-"""The date of a PDF if nothing says when the notebook was executed. It is fixed, so that the same notebook gives the same bytes."""
+"""The date of a PDF if nothing says when the notebook was executed: a fixed one, so that the bytes do not change."""
 _DIAGNOSTIC = re.compile(r"^error: (.+?)(?=^error: |\Z)", re.MULTILINE | re.DOTALL)
 _LINE_NUMBER = re.compile(r"┌─ [^\n]*?:(\d+):\d+$", re.MULTILINE)
 _SEARCHED_FOLDER = re.compile(r" ?\(searched at [^)]*\)|, searched at [^)]*")

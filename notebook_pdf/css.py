@@ -27,7 +27,7 @@ def _declarations(style: str) -> Mapping[str, str]:
 
 
 def inline_style_sheets(body: LexborNode) -> None:
-    """Copy the colours and weights of style sheets, such as pandas' Styler writes, to the style attributes of elements."""
+    """Copy the colours and weights of style sheets, such as pandas' Styler writes, to the style attributes."""
     for sheet in body.css("style"):
         for selectors, properties in _rules(sheet.text()):
             style = ";".join(f"{name}:{value}" for name, value in properties.items() if name in INLINED_PROPERTIES)
@@ -54,7 +54,7 @@ def typst_text_colour(value: str) -> str:
 
 
 def typst_background(value: str) -> str:
-    """A CSS background as a Typst colour, lightened enough for dark text; empty if it is transparent or not a valid colour."""
+    """A CSS background as a Typst colour, lightened for dark text; empty if it is transparent or invalid."""
     colour = _parse_colour(value)
     if colour is None or colour[3] == 0:
         return ""

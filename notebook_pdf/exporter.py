@@ -40,7 +40,7 @@ class NotebookPDFExporter(TemplateExporter):
     ).tag(config=True)
     missing_pictures = Enum(
         ["error", "describe"], default_value="error",
-        help="If the file of a picture in a Markdown cell is missing, refuse the notebook, or print its description and warn.",
+        help="If a picture's file is missing, refuse the notebook, or print the picture's description and warn.",
     ).tag(config=True)  # fmt: skip
     language = Unicode("en", help="The language of the text (ISO 639-1) if the notebook's metadata has no `lang`.").tag(
         config=True
@@ -95,8 +95,8 @@ class NotebookPDFExporter(TemplateExporter):
         """Export a notebook.
 
         Returns:
-            The PDF, and nbconvert's resources. Their "warnings" are one sentence for each thing that is not printed as it is
-            in the notebook.
+            The PDF, and nbconvert's resources. Their "warnings" are one sentence for each thing that is not printed as
+            it is in the notebook.
 
         Raises:
             ConversionException: the notebook can't be typeset.

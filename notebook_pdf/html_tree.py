@@ -14,14 +14,14 @@ INVISIBLE_TAGS = {
     "datalist", "-comment", "-doctype",
 }  # fmt: skip
 TAGS_CLOSED_IMPLICITLY = {
-    "br", "hr", "img", "input", "meta", "link", "col", "wbr", "source", "area", "base", "embed", "track", "param", "p", "li",
-    "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "option", "optgroup", "rt", "rp", "html", "head",
-    "body",
+    "br", "hr", "img", "input", "meta", "link", "col", "wbr", "source", "area", "base", "embed", "track", "param", "p",
+    "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "colgroup", "option", "optgroup", "rt", "rp",
+    "html", "head", "body",
 }  # fmt: skip
 """Elements that need no closing tag."""
 MAX_DEPTH = 5000
 FOOTNOTE_CLASSES = {"footnotes", "footnotes-sep", "footnote-backref"}
-"""The parts of Markdown's footnotes other than the references. They are not printed: Typst sets the notes at the foot of the page."""
+"""The parts of Markdown's footnotes that are not printed, because Typst sets the notes at the foot of the page."""
 
 
 def parse_html(html: str) -> LexborNode:

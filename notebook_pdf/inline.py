@@ -20,8 +20,8 @@ MAX_DEPTH = 40
 MAX_ADDRESS_LENGTH = 2000
 STYLES = {
     "b": "strong", "strong": "strong", "i": "emph", "em": "emph", "cite": "emph", "var": "emph", "dfn": "emph",
-    "sub": "sub", "sup": "super", "u": "underline", "ins": "underline", "s": "strike", "del": "strike", "strike": "strike",
-    "mark": "highlight", "small": "small", "big": "big",
+    "sub": "sub", "sup": "super", "u": "underline", "ins": "underline", "s": "strike", "del": "strike",
+    "strike": "strike", "mark": "highlight", "small": "small", "big": "big",
 }  # fmt: skip
 EMBEDDED = {"iframe": "src", "video": "src", "audio": "src", "embed": "src", "object": "data"}
 """Elements that show another file, and the attribute with its address."""

@@ -1,4 +1,4 @@
-"""Limits on the time and memory of an export, so that no notebook can occupy a computer for hours or fill its memory."""
+"""Limits on the time and memory of an export, so that no notebook can block a computer or fill its memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ADVICE = "if you trust it, run again with --no-limits"
 def continue_with_limits(notebook: Path) -> None:
     """Continue in a child process with limited time and memory. The parent waits, and exits with the child's status.
 
-    The parent can report a child that exceeds its limits, or that crashes in a library. Does nothing on a system without `fork`.
+    So the parent can report a child that exceeds its limits or crashes in a library. Without `fork`, there are none.
 
     Args:
         notebook: the file that the error messages name.

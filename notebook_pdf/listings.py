@@ -40,7 +40,7 @@ def _columns(character: str) -> int:
 def break_positions(line: str, columns: int) -> list[int]:
     """Where to break a line so that each piece fits.
 
-    A piece ends after a space in its second half, or else after a punctuation mark there, or else where the line is full.
+    A piece ends after a space in its second half, or else after punctuation there, or else where the line is full.
 
     Args:
         line: the line.
@@ -141,14 +141,16 @@ def typst_code(source: str, lexer: Lexer | None, columns: int) -> str:
             chunks.append([])
         after_blank = False
         chunks[-1] += typst_lines(line, columns)
-    return ";".join(
-        f"chunk({'false' if number else 'true'}, {'true' if len(lines) > LINES_KEPT_TOGETHER else 'false'}, {{{';br;'.join(lines)}}})"
-        for number, lines in enumerate(chunks)
-    )
+    statements = []
+    for number, lines in enumerate(chunks):
+        is_first, is_breakable = number == 0, len(lines) > LINES_KEPT_TOGETHER
+        flags = f"{'true' if is_first else 'false'}, {'true' if is_breakable else 'false'}"
+        statements.append(f"chunk({flags}, {{{';br;'.join(lines)}}})")
+    return ";".join(statements)
 
 
 def _tokens(source: str, lexer: Lexer) -> list[tuple]:
-    """The lexer's tokens; one token for all of the source if the lexer drops text, as those for terminal sessions do."""
+    """The lexer's tokens, or one token for all of the source if the lexer drops text (as for terminal sessions)."""
     tokens = [(kind, text) for _, kind, text in lexer.get_tokens_unprocessed(source)]
     return tokens if "".join(text for _, text in tokens) == source else [(Text, source)]
 

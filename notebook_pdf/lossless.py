@@ -1,7 +1,7 @@
-"""What of a notebook's text is missing from a PDF's text layer, told by means other than the exporter's own.
+"""Which text of a notebook its PDF lost. This shares no code with the exporter, so it can test that one, or any other.
 
-Markdown is rendered by nbconvert's HTML renderer and read with Beautiful Soup; code and plain text are compared letter by
-letter, without blanks: where a line was wrapped or a page begins is no loss. Mathematics is left out: it is drawn.
+Markdown is rendered by nbconvert and read with Beautiful Soup. Code and plain text are compared character by character,
+without white space, so that line breaks and page breaks do not count. Formulas are not compared.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pypdfium2
 from nbconvert.filters import markdown2html, strip_ansi
 
 BODY_MARGIN = 50
-"""Points at a page's top and bottom where the header and the page number stand."""
+"""Points at the top and bottom of a page with the header and the page number."""
 _ATTACHED = re.compile(r"!\[[^\]]*\]\(attachment:[^)]*\)")
 _MATH = re.compile(
     r"\\\\[\[(].*?\\\\[\])]|\$\$.*?\$\$|\\begin\{(\w+\*?)\}.*?\\end\{\1\}|(?<!\\)\$[^$\n]+(?:\n[^$\n]+)*\$",
@@ -24,32 +24,38 @@ _MATH = re.compile(
 
 
 def pdf_text(pdf: bytes, margin: int = BODY_MARGIN) -> str:
-    """The letters of all pages in the order of the text layer, without headers, page numbers and blanks."""
+    """The characters of all pages in the order of the text layer, without headers, page numbers and white space.
+
+    Args:
+        pdf: the PDF's bytes.
+        margin: points to ignore at the top and bottom of each page.
+    """
     pages = []
     for page in pypdfium2.PdfDocument(pdf):
-        letters = page.get_textpage()
+        characters = page.get_textpage()
         width, height = page.get_size()
-        pages.append(letters.get_text_bounded(0, margin, width, height - margin))
-    return squeezed("".join(pages))
+        pages.append(characters.get_text_bounded(0, margin, width, height - margin))
+    return squeeze("".join(pages))
 
 
-def squeezed(text: str) -> str:
-    """Only what is seen: no blanks, no invisible characters; ligatures and the like spelled out."""
+def squeeze(text: str) -> str:
+    """`text` without white space and invisible characters, and with ligatures spelled out (NFKC)."""
     text = unicodedata.normalize("NFKC", text)
     return "".join(
-        letter
-        for letter in text
-        if not letter.isspace() and unicodedata.category(letter) not in ("Cc", "Cf", "Mn", "Co")
+        character
+        for character in text
+        if not character.isspace() and unicodedata.category(character) not in ("Cc", "Cf", "Mn", "Co")
     )
 
 
-def shown_by_a_terminal(text: str) -> str:
+def terminal_text(text: str) -> str:
+    """The text that a terminal shows after printing `text`: without escape sequences and overwritten parts."""
     lines = strip_ansi(text).replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
 
 
 def expected_passages(notebook: nbformat.NotebookNode) -> list[tuple[int, str, str]]:
-    """What must be in the text layer: the cell's number, what it is of the cell, and the text, cell by cell."""
+    """The passages that must be in the text layer: the cell's number, the kind of passage, and its text."""
     passages = []
     for number, cell in enumerate(notebook.cells, 1):
         tags = set(cell.metadata.get("tags", []))
@@ -63,30 +69,40 @@ def expected_passages(notebook: nbformat.NotebookNode) -> list[tuple[int, str, s
         hidden = tags & {"hide-output", "remove-output", "hide_output", "remove_output"}
         for output in [] if hidden else cell.get("outputs", []):
             if output.output_type == "stream":
-                passages.append((number, "stream", shown_by_a_terminal(output.text)))
+                passages.append((number, "stream", terminal_text(output.text)))
             elif output.output_type == "error":
-                passages.append((number, "error", shown_by_a_terminal("\n".join(output.traceback))))
+                passages.append((number, "error", terminal_text("\n".join(output.traceback))))
             elif set(output.data) == {"text/plain"}:
-                passages.append((number, "text", shown_by_a_terminal(output.data["text/plain"])))
+                passages.append((number, "text", terminal_text(output.data["text/plain"])))
             elif "<table" in "".join(output.data.get("text/html", "")) and "image/svg+xml" not in output.data:
                 passages.append((number, "table", "".join(output.data["text/html"])))
     return passages
 
 
 def words_of_html(html: str) -> list[str]:
+    """The words that a browser shows."""
     soup = bs4.BeautifulSoup(html, "html.parser")
-    for unseen in soup(["style", "script", "svg", "math", "iframe", "noscript"]) + soup.select(
+    for invisible in soup(["style", "script", "svg", "math", "iframe", "noscript"]) + soup.select(
         "[hidden], a.footnote-ref, a.anchor-link, [style*='display: none'], [style*='display:none']"
     ):
-        unseen.decompose()
-    return [squeezed(word) for word in soup.get_text(" ").split()]
+        invisible.decompose()
+    return [squeeze(word) for word in soup.get_text(" ").split()]
 
 
 def lost(notebook: nbformat.NotebookNode, pdf: bytes, margin: int = BODY_MARGIN) -> list[tuple[int, str, str]]:
-    """The passages, or for Markdown and tables the words, that the PDF's text does not hold at all."""
+    """What of a notebook its PDF lost: passages of code and text, and words of Markdown and tables.
+
+    Args:
+        notebook: the notebook.
+        pdf: the PDF's bytes, from whatever exporter.
+        margin: points to ignore at the top and bottom of each page.
+
+    Returns:
+        The cell's number, the kind of passage and what is missing, for each loss; empty if nothing is lost.
+    """
     text = pdf_text(pdf, margin)
-    without_hyphens = text.replace("-", "")  # PDFium takes a hyphen at a line's end for one of hyphenation
-    missing, place = [], 0
+    without_hyphens = text.replace("-", "")  # PDFium removes a hyphen at the end of a line
+    missing, position = [], 0
     for number, kind, passage in expected_passages(notebook):
         if kind in ("markdown", "table"):
             html = (
@@ -100,21 +116,21 @@ def lost(notebook: nbformat.NotebookNode, pdf: bytes, margin: int = BODY_MARGIN)
                 if word not in text and word.replace("-", "") not in without_hyphens
             ]
             missing += [(number, kind, word) for word in dict.fromkeys(words)]
-        elif letters := squeezed(passage).replace("-", ""):
-            found = without_hyphens.find(letters, place)
+        elif characters := squeeze(passage).replace("-", ""):
+            found = without_hyphens.find(characters, position)
             if found >= 0:
-                place = found + len(letters)
-            elif letters in without_hyphens:
-                missing.append((number, kind, f"stands before what precedes it in the notebook: {letters[:40]}"))
+                position = found + len(characters)
+            elif characters in without_hyphens:
+                missing.append((number, kind, f"printed too early, out of order: {characters[:40]}"))
             else:
-                missing.append((number, kind, _first_difference(letters, without_hyphens)))
+                missing.append((number, kind, _first_difference(characters, without_hyphens)))
     return missing
 
 
-def _first_difference(letters: str, text: str) -> str:
-    """The longest beginning that is there, up to where it goes on differently."""
-    low, high = 0, len(letters)
+def _first_difference(characters: str, text: str) -> str:
+    """Where `text` first differs, marked by >>>: after the longest beginning of `characters` that it contains."""
+    low, high = 0, len(characters)
     while low < high:
         middle = (low + high + 1) // 2
-        low, high = (middle, high) if letters[:middle] in text else (low, middle - 1)
-    return f"{letters[max(low - 20, 0) : low]}>>>{letters[low : low + 40]}"
+        low, high = (middle, high) if characters[:middle] in text else (low, middle - 1)
+    return f"{characters[max(low - 20, 0) : low]}>>>{characters[low : low + 40]}"

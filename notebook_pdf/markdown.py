@@ -1,4 +1,4 @@
-"""Markdown as Jupyter renders it: CommonMark with GitHub's tables, task lists and strike-through, footnotes, raw HTML."""
+"""Markdown as Jupyter renders it: CommonMark with tables, task lists, strike-through, footnotes and raw HTML."""
 
 from __future__ import annotations
 

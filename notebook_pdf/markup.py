@@ -20,9 +20,10 @@ from notebook_pdf.pictures import Pictures
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 BLOCK_TAGS = {
-    "address", "article", "aside", "blockquote", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt", "fieldset",
-    "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "iframe", "li",
-    "main", "menu", "nav", "object", "ol", "p", "pre", "section", "summary", "table", "textarea", "ul", "video",
+    "address", "article", "aside", "blockquote", "center", "dd", "details", "dialog", "dir", "div", "dl", "dt",
+    "fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr",
+    "iframe", "li", "main", "menu", "nav", "object", "ol", "p", "pre", "section", "summary", "table", "textarea", "ul",
+    "video",
 }  # fmt: skip
 ANY_BLOCK = ",".join(sorted(BLOCK_TAGS))
 CONTAINERS = {"ul", "ol", "menu", "dir", "dl", "table", "blockquote", "figure"}

@@ -11,13 +11,13 @@ from importlib.resources import files
 from notebook_pdf.errors import ExportError
 
 OPEN, CLOSE = "\ufdd0", "\ufdd1"
-"""Placeholders are a formula's number between these two code points, which Unicode reserves, so that no text contains them."""
+"""A placeholder is a formula's number between these two code points, which Unicode keeps out of texts."""
 PLACEHOLDER = re.compile(f"{OPEN}(\\d+){CLOSE}")
 _SEPARATOR = f"{OPEN}formula{CLOSE}"
 _FOUND = re.compile(
     r"""
-      (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # a fenced block of code
-              | (?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)                 # code in a sentence
+      (?P<skip> ^[ \t>]*(?P<fence>`{3,}|~{3,})[^\n]*\n(?:.*?^[ \t>]*(?P=fence)[`~]*[ \t]*$|.*\Z)   # fenced code
+              | (?<!`)(?P<ticks>`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)   # inline code
               | \\[\\$](?![\[\](){}]) | <!--.*?--> )
     | \$\$(?P<display> (?:\\.|(?!\n[ \t]*\n|\$\$)[^\\])+? )\$\$
     | \\begin\{(?P<environment>[A-Za-z]+\*?)\}.*?\\end\{(?P=environment)\}
@@ -35,10 +35,11 @@ _DEFINITION = re.compile(
       | \\DeclareMathOperator(?P<star>\*?)\s*\{{?\\(?P<operator>[A-Za-z]+)\}}?\s*{_BODY}""",
     re.VERBOSE,
 )
-_MOST_EXPANSIONS = 2000
+_MAX_EXPANSIONS = 2000
 _LETTERS = {
-    "AA": "Å", "aa": "å", "AE": "Æ", "ae": "æ", "O": "Ø", "o": "ø", "OE": "Œ", "oe": "œ", "ss": "ß", "L": "Ł", "l": "ł",
-    "S": "§", "P": "¶", "copyright": "©", "degree": "°", "textdegree": "°", "texteuro": "€", "i": "ı",
+    "AA": "Å", "aa": "å", "AE": "Æ", "ae": "æ", "O": "Ø", "o": "ø", "OE": "Œ", "oe": "œ", "ss": "ß",
+    "L": "Ł", "l": "ł", "S": "§", "P": "¶", "copyright": "©", "degree": "°",
+    "textdegree": "°", "texteuro": "€", "i": "ı",
 }  # fmt: skip
 _DIALECT = tuple(
     (re.compile(pattern), replacement)
@@ -171,7 +172,7 @@ class Formulas:
         """`source` in the TeX that pandoc understands: with macros expanded, without what only MathJax understands."""
         source = source.encode(errors="replace").decode()  # lone surrogates
         source = _DEFINITION.sub(self._define, html.unescape(source) if "&" in source else source).strip()
-        for _ in range(_MOST_EXPANSIONS if self._macros else 0):
+        for _ in range(_MAX_EXPANSIONS if self._macros else 0):
             expanded = self._expand_once(source)
             if expanded == source:
                 break

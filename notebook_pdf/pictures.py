@@ -1,4 +1,4 @@
-"""Pictures as files that Typst can read: checked, converted if Typst does not support the format, with their printed size."""
+"""Pictures as files that Typst can read: checked, converted if Typst does not support the format, with their size."""
 
 from __future__ import annotations
 

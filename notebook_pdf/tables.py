@@ -24,7 +24,7 @@ _LINKS = ("link(", "reference(", "footnote(")
 
 @dataclass
 class Cell:
-    """A cell and its position in the grid; `rows` and `columns` are what it spans, `markup` is Typst, `fill` a colour."""
+    """A cell and its position in the grid. It spans `rows` and `columns`; `markup` is Typst, `fill` a Typst colour."""
 
     row: int
     column: int

@@ -41,7 +41,7 @@ def typst_output(text: str, columns: int, max_lines: int = 0) -> str:
 
 
 def terminal_lines(text: str) -> list[list[Span]]:
-    """The lines that a terminal shows after printing `text`: with colours, and overwritten lines in their last state."""
+    """The lines that a terminal shows after printing `text`, with colours; overwritten lines in their last state."""
     text = text.replace("\r\n", "\n").rstrip("\n")
     if "\x1b" not in text and "\r" not in text and "\b" not in text:
         return [[("", line.expandtabs(8))] if line else [] for line in text.split("\n")]
@@ -65,7 +65,7 @@ def terminal_lines(text: str) -> list[list[Span]]:
 
 
 def _cells(text: str, style: TextStyle) -> list[Span]:
-    """The characters of a text without carriage returns, with their styles; a backspace lets the next character overwrite the last."""
+    """The styled characters of a text without carriage returns; a character after a backspace overwrites the last."""
     cells: list[Span] = []
     cursor, position = 0, 0
     for match in re.finditer(rf"{_ESCAPE.pattern}|\x08|$", text):
@@ -125,7 +125,7 @@ class TextStyle:
 
 
 def _extended_colour(numbers: list[int]) -> str:
-    """Remove the operands of `38` or `48` from `numbers`, and return their colour: one of 256, or red, green and blue."""
+    """Remove the operands of `38` or `48` from `numbers`, and return their colour (of a palette, or RGB)."""
     kind = numbers.pop(0) if numbers else 0
     if kind == 2 and len(numbers) >= 3:
         red, green, blue = (numbers.pop(0) for _ in range(3))
