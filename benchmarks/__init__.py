@@ -1,1 +1,1 @@
-"""How fast, against what, measured in one run."""
+"""Benchmarks: accuracy, speed, memory, robustness, scaling and the PDF export."""

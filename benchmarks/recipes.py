@@ -47,9 +47,10 @@ def run_cells(notebook: str, profile: str, tags: set[str], /, **parameters: Any)
 
 def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> Callable[[int], Result]:
     """A training as in the notebook: the cells tagged `setup` and `name`, where `name` is also the model's."""
-    from coursework.models import with_test_time_augmentation
 
     def run(seed: int) -> Result:
+        from coursework.models import with_test_time_augmentation
+
         output = "-".join(map(str, ["benchmark/" + name, profile, *parameters.values(), seed]))
         cells = run_cells(notebook, profile, {"setup", name}, **parameters, seed=seed, profile=output)
         model = cells[name]

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
@@ -62,6 +64,11 @@ def test_an_unknown_recipe_is_rejected(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         recipes.main()
     assert "unknown recipe lenet6: expected some of lenet5-reference" in capsys.readouterr().err
+
+
+def test_peers_other_than_ours_run_without_tensorflow():
+    code = "import sys, benchmarks.peers; sys.exit('keras' in sys.modules or 'tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=files.ROOT).returncode == 0
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count():

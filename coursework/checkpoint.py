@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,7 +62,7 @@ def _hash_of_arrays(arrays: Iterable[np.ndarray]) -> str:
 
 
 def custom_code(model: keras.Model) -> list[str]:
-    """Names of the model's parts whose code is neither Keras's nor this package's.
+    """Names of the model's parts whose code belongs neither to Keras or TensorFlow nor to this package.
 
     The configuration of a model names its classes and functions. It does not hold their code, and the code of a lambda
     in it is neither stable nor complete. So a checkpoint cannot tell whether such a part has changed since it was
@@ -71,28 +72,48 @@ def custom_code(model: keras.Model) -> list[str]:
         return [type(model).__name__]
     try:
         configurations = [model.get_config(), model.get_compile_config()]
-    except NotImplementedError as error:  # of a class without `get_config`
-        return [str(error).strip().split("\n")[0]]
-    return list(dict.fromkeys(_custom_parts(configurations)))
+    except (NotImplementedError, TypeError) as error:  # of an object without `get_config`
+        return [f"a part that Keras cannot serialize ({str(error).strip().splitlines()[0]})"]
+    return list(dict.fromkeys([*_custom_parts(configurations), *_custom_functions(model)]))
 
 
 def _is_known(module: str | None) -> bool:
-    return module is not None and module.split(".")[0] in ("keras", "coursework")
+    return module is not None and module.split(".")[0] in ("keras", "tensorflow", "coursework")
 
 
 def _custom_parts(value: Any) -> Iterator[str]:
+    import keras
+
+    libraries = (keras.activations, keras.losses, keras.metrics, keras.ops)
     if isinstance(value, Mapping):
         kind = value.get("class_name")
         if kind == "__lambda__":
             yield "a lambda"
         elif kind == "function":
-            yield str(value.get("config"))
+            if not any(hasattr(library, str(value.get("config"))) for library in libraries):
+                yield str(value.get("config"))
         elif "module" in value and kind is not None and not _is_known(value["module"]):
             yield str(kind)
         value = value.values()
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for part in value:
             yield from _custom_parts(part)
+
+
+def _custom_functions(model: keras.Model) -> Iterator[str]:
+    """Names of functions of the layers and of the loss: in the configuration, they may look like one of Keras's."""
+    import keras
+
+    waiting, seen = [model], set()
+    while waiting:
+        layer = waiting.pop(0)
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            waiting += [value for value in vars(layer).values() if isinstance(value, keras.Layer)]
+            waiting += getattr(layer, "layers", [])
+            for value in vars(layer).values():
+                if isinstance(value, types.FunctionType) and not _is_known(value.__module__):
+                    yield "a lambda" if value.__name__ == "<lambda>" else value.__name__
 
 
 def _without_counts(config: Any) -> Any:

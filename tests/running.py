@@ -23,12 +23,8 @@ VARIABLES_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 def copy_project(folder: Path) -> Path:
     """Copy what git tracks or would track, with the times of the files, and link the environment and the data.
 
-    Untracked files in `reports/` stay behind, so that nothing is made yet. A make in the copy would replace an outdated
-    environment, which all copies share, so an outdated one is refused.
+    Untracked files in `reports/` stay behind, so that nothing is made yet.
     """
-    complete = ROOT / ".venv" / ".complete"
-    if not complete.exists() or complete.stat().st_mtime < (ROOT / "requirements.txt").stat().st_mtime:
-        raise RuntimeError("the environment is missing or older than requirements.txt: `make .venv/.complete` creates it")
     tracked = _git_files("--cached")
     untracked = [name for name in _git_files("--others", "--exclude-standard") if not name.startswith("reports/")]
     for name in tracked + untracked:

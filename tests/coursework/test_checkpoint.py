@@ -3,8 +3,7 @@ import dataclasses
 import io
 import json
 import re
-import shutil
-import types
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -143,7 +142,6 @@ def test_a_resumed_training_counts_the_epochs_without_improvement_before_it(tmp_
         interrupt_in_epoch(patch, 3)
         train_without_learning()
     assert len(train_without_learning()) == 3
-    assert len(train_without_learning()) == 3  # it is finished, so it is not repeated
 
 
 def test_the_learning_rate_of_a_schedule_is_recorded(undisturbed):
@@ -352,3 +350,34 @@ def test_other_connections_between_the_same_layers_change_the_identity():
 def test_another_name_chosen_for_a_layer_changes_the_identity():
     models = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)]) for name in ("a", "b")]
     assert layers_hash(models[0]) != layers_hash(models[1])
+
+
+# --- Training code ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def copied_modules(tmp_path, monkeypatch):
+    """A copy of the modules of this package, of which the hashes are then taken."""
+    for path in Path(checkpoint.__file__).parent.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(checkpoint, "__file__", str(tmp_path / "checkpoint.py"))
+    return tmp_path
+
+
+def test_the_training_code_is_that_of_the_imported_modules(copied_modules):
+    assert checkpoint.training_code_sha256() == checkpoint.CODE_SHA256
+
+
+@pytest.mark.parametrize("name", ["training", "augmentation", "optimizers", "metrics"])
+def test_an_edit_of_a_module_that_computes_the_training_changes_its_hash(copied_modules, name):
+    with (copied_modules / f"{name}.py").open("a") as file:
+        file.write("# edited\n")
+    assert checkpoint.training_code_sha256() != checkpoint.CODE_SHA256
+
+
+@pytest.mark.parametrize("name", ["figures", "data", "progress", "evaluation", "text"])
+def test_an_edit_of_another_module_leaves_the_hash(copied_modules, name):
+    path = copied_modules / f"{name}.py"
+    path.write_text(path.read_text().replace('"""', '"""Edited. ', 1))
+    assert "Edited" in path.read_text()
+    assert checkpoint.training_code_sha256() == checkpoint.CODE_SHA256

@@ -1,15 +1,18 @@
-"""Files are replaced in one step, whatever happens to the process that writes them."""
+"""A file is replaced atomically, whatever happens to the process that writes it."""
 
+import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-import utilities
 from coursework import files
 
 KILLED_WRITER = """
-import os, signal, sys, utilities
+import os, signal, sys
+from coursework import files
 with files.replace_when_complete(sys.argv[1]) as temporary:
     temporary.write_text("half of the new")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -25,8 +28,14 @@ def names(folder):
     return [path.name for path in folder.iterdir()]
 
 
+def test_a_file_is_written_into_a_new_folder(tmp_path):
+    write(tmp_path / "new" / "file.txt", "text")
+    assert (tmp_path / "new" / "file.txt").read_text() == "text"
+    assert names(tmp_path / "new") == ["file.txt"]
+
+
 @pytest.mark.fault("an error while a file is written")
-def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
+def test_an_error_leaves_the_previous_file_and_no_other(tmp_path):
     path = tmp_path / "file [1].txt"
     write(path, "old")
     with pytest.raises(ZeroDivisionError), files.replace_when_complete(path) as temporary:
@@ -36,16 +45,70 @@ def test_an_error_leaves_what_was_there_and_nothing_else(tmp_path):
     assert names(tmp_path) == [path.name]
 
 
-@pytest.mark.fault("a kill while a file is written")
-def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_file(tmp_path):
+@pytest.fixture
+def after_a_kill(tmp_path):
+    """A file whose second writer was killed."""
     path = tmp_path / "file [1].txt"
     write(path, "old")
     subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], cwd=files.ROOT)
-    assert path.read_text() == "old"
-    assert len(names(tmp_path)) == 2
+    return path
+
+
+@pytest.mark.fault("a kill while a file is written")
+def test_a_killed_process_leaves_the_previous_file(after_a_kill):
+    assert after_a_kill.read_text() == "old"
+    assert len(names(after_a_kill.parent)) == 2
+
+
+@pytest.mark.fault("a kill while a file is written")
+def test_the_next_writer_removes_the_temporary_file_of_a_killed_process(after_a_kill):
+    write(after_a_kill, "new")
+    assert after_a_kill.read_text() == "new"
+    assert names(after_a_kill.parent) == [after_a_kill.name]
+
+
+def test_a_writer_leaves_the_temporary_file_of_a_running_process(tmp_path):
+    path = tmp_path / "file.txt"
     with files.replace_when_complete(path) as unfinished:
         write(path, "new")
-        assert unfinished.parent.exists()  # its process is alive
+        assert unfinished.parent.exists()
         unfinished.write_text("newest")
     assert path.read_text() == "newest"
     assert names(tmp_path) == [path.name]
+
+
+@pytest.mark.parametrize(("profile", "folder"), [("full", "reports"), ("smoke", "reports/smoke")])
+def test_a_profile_has_its_own_output_folder_and_full_has_reports(profile, folder):
+    assert files.output_folder(profile) == files.ROOT / folder
+
+
+def test_a_path_is_displayed_relative_to_the_project_or_by_its_name():
+    assert files.display_path(files.ROOT / "reports" / "smoke") == "reports/smoke"
+    assert files.display_path(Path("/home/someone/model.npz")) == "model.npz"
+
+
+ARRAYS = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.ones(2, np.float32)}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a": ARRAYS["a"] + 1},
+        {"a": ARRAYS["a"].reshape(3, 2)},
+        {"b": np.ones(2, np.float32).view(np.int32)},
+        {"c": ARRAYS["a"]},
+    ],
+    ids=["values", "shape", "dtype", "names"],
+)
+def test_the_hash_covers_values_shapes_dtypes_and_names(other):
+    assert files.content_hash(ARRAYS | other) != files.content_hash(ARRAYS)
+
+
+def test_the_hash_does_not_depend_on_the_order_of_the_names_or_of_the_memory():
+    reordered = {"b": ARRAYS["b"], "a": np.asfortranarray(ARRAYS["a"])}
+    assert files.content_hash(reordered) == files.content_hash(ARRAYS)
+
+
+def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    assert files.file_sha256(tmp_path / "file") == hashlib.sha256(b"content").hexdigest()

@@ -1,7 +1,8 @@
 """Fixtures of the tests of `notebook_pdf`."""
 
 import pytest
-from pdf_helpers import export_cells
+
+from tests.notebook_pdf.pdf_helpers import export_cells
 
 
 @pytest.fixture(scope="session")

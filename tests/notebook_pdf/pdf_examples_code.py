@@ -1,7 +1,8 @@
 """Examples of code cells and text outputs."""
 
 from nbformat.v4 import new_markdown_cell, new_output, new_raw_cell
-from pdf_helpers import Example, code, markdown, stream
+
+from tests.notebook_pdf.pdf_helpers import Example, code, markdown, stream
 
 LONG_LINE = "call(" + ", ".join(f"argument_{number}={number}" for number in range(40)) + ")"
 SUMMARY = (

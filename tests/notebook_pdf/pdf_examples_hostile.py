@@ -1,6 +1,6 @@
 """Examples of notebooks that try to break the exporter: injected code, missing or damaged parts, extreme sizes and depths."""
 
-from pdf_helpers import LARGE_PICTURE, PNG, Example, code, markdown, result, stream
+from tests.notebook_pdf.pdf_helpers import LARGE_PICTURE, PNG, Example, code, markdown, result, stream
 
 HOSTILE = {
     "deep nesting": Example(

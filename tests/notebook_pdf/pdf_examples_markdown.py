@@ -3,7 +3,8 @@
 import base64
 
 from nbformat.v4 import new_code_cell
-from pdf_helpers import PNG, SVG, Example, markdown, picture
+
+from tests.notebook_pdf.pdf_helpers import PNG, SVG, Example, markdown, picture
 
 SPANS = (
     "<table><tr><th colspan=2>wide</th></tr><tr><td rowspan=2>tall</td><td>one</td></tr><tr><td>two</td></tr></table>"

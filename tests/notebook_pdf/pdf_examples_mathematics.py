@@ -1,6 +1,6 @@
 """Examples of formulas."""
 
-from pdf_helpers import Example, code, markdown, result
+from tests.notebook_pdf.pdf_helpers import Example, code, markdown, result
 
 MATHEMATICS = {
     "inline and display": Example(

@@ -3,7 +3,8 @@
 import base64
 
 from nbformat.v4 import new_output
-from pdf_helpers import PNG, SVG, Example, code, picture, result
+
+from tests.notebook_pdf.pdf_helpers import PNG, SVG, Example, code, picture, result
 
 DATA_FRAME = (
     "<style scoped>td {color: red}</style><table class='dataframe'><thead><tr><th></th><th>name</th><th>score</th></tr>"

@@ -3,10 +3,11 @@ import io
 import pypdf
 import pypdfium2
 import pytest
-from pdf_examples_markdown import MARKDOWN
-from pdf_examples_mathematics import MATHEMATICS
-from pdf_examples_outputs import OUTPUTS
-from pdf_helpers import export_cells, markdown, page_texts, root_of, structure
+
+from tests.notebook_pdf.pdf_examples_markdown import MARKDOWN
+from tests.notebook_pdf.pdf_examples_mathematics import MATHEMATICS
+from tests.notebook_pdf.pdf_examples_outputs import OUTPUTS
+from tests.notebook_pdf.pdf_helpers import export_cells, markdown, page_texts, root_of, structure
 
 KINDS_OF_CONTENT = {
     "text": MARKDOWN["headings"],

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from pdf_helpers import ROOT, attachments_of, code, markdown, stream, write_notebook
 
 from notebook_pdf import command, lossless
+from tests.notebook_pdf.pdf_helpers import ROOT, attachments_of, code, markdown, stream, write_notebook
 
 NO_LIMITS = "--no-limits"
 """Without limits the command runs in this process."""

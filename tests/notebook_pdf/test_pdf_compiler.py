@@ -1,9 +1,9 @@
 import pytest
 import typst
-from pdf_helpers import code, export_cells, markdown
 
 from notebook_pdf import ExportError, lossless
 from notebook_pdf.mathematics import Formulas
+from tests.notebook_pdf.pdf_helpers import code, export_cells, markdown
 
 
 def test_a_formula_that_typst_refuses_is_replaced_by_its_source(monkeypatch):

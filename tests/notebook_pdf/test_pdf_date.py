@@ -2,9 +2,9 @@ import io
 
 import pypdf
 import pytest
-from pdf_helpers import export_cells, markdown
 
 from notebook_pdf import ExportError
+from tests.notebook_pdf.pdf_helpers import export_cells, markdown
 
 CELLS = [markdown("x")]
 

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from pdf_helpers import code, markdown, result, stream, write_notebook
 
 from notebook_pdf import ExportError, export
+from tests.notebook_pdf.pdf_helpers import code, markdown, result, stream, write_notebook
 
 CELLS_WITH_ERRORS = {
     "missing picture": (

@@ -2,14 +2,14 @@
 
 import pypdfium2
 import pytest
-from pdf_examples_code import CODE
-from pdf_examples_hostile import HOSTILE
-from pdf_examples_markdown import MARKDOWN
-from pdf_examples_mathematics import MATHEMATICS
-from pdf_examples_outputs import OUTPUTS
-from pdf_helpers import structure
 
 from notebook_pdf import lossless
+from tests.notebook_pdf.pdf_examples_code import CODE
+from tests.notebook_pdf.pdf_examples_hostile import HOSTILE
+from tests.notebook_pdf.pdf_examples_markdown import MARKDOWN
+from tests.notebook_pdf.pdf_examples_mathematics import MATHEMATICS
+from tests.notebook_pdf.pdf_examples_outputs import OUTPUTS
+from tests.notebook_pdf.pdf_helpers import structure
 
 EXAMPLES = MARKDOWN | MATHEMATICS | CODE | OUTPUTS | HOSTILE
 SIDE_MARGIN, EDGE = 56, 18

@@ -9,13 +9,13 @@ import pytest
 from nbconvert.exporters import get_exporter
 from nbconvert.utils.exceptions import ConversionException
 from nbformat.v4 import new_notebook
-from pdf_examples_code import CODE
-from pdf_examples_outputs import OUTPUTS
-from pdf_helpers import ROOT, attachments_of, code, markdown, root_of, stream, write_notebook
 
 from notebook_pdf import lossless
 from notebook_pdf.conversion import typeset_file
 from notebook_pdf.exporter import NotebookPDFExporter
+from tests.notebook_pdf.pdf_examples_code import CODE
+from tests.notebook_pdf.pdf_examples_outputs import OUTPUTS
+from tests.notebook_pdf.pdf_helpers import ROOT, attachments_of, code, markdown, root_of, stream, write_notebook
 
 NAME = "notebook_pdf.exporter.NotebookPDFExporter"
 

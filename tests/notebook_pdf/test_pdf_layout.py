@@ -2,14 +2,14 @@ import itertools
 
 import pypdfium2
 import pytest
-from pdf_examples_code import LONG_LINE
-from pdf_examples_markdown import MARKDOWN
-from pdf_examples_outputs import OUTPUTS
-from pdf_helpers import code, copied_text, export_cells, markdown, page_texts, stream
 
 from notebook_pdf import lossless
 from notebook_pdf.lexers import cell_lexer, kernel_lexer
 from notebook_pdf.listings import break_positions, typst_code
+from tests.notebook_pdf.pdf_examples_code import LONG_LINE
+from tests.notebook_pdf.pdf_examples_markdown import MARKDOWN
+from tests.notebook_pdf.pdf_examples_outputs import OUTPUTS
+from tests.notebook_pdf.pdf_helpers import code, copied_text, export_cells, markdown, page_texts, stream
 
 
 def test_a_wrapped_line_has_a_mark_that_is_not_text():

@@ -2,9 +2,9 @@
 
 import pytest
 from nbformat.v4 import new_notebook
-from pdf_helpers import code, export_cells, markdown, result, stream
 
 from notebook_pdf import lossless
+from tests.notebook_pdf.pdf_helpers import code, export_cells, markdown, result, stream
 
 CELLS = [
     markdown("# Title\n\nSome *words* with $x^2$."),

@@ -5,10 +5,10 @@ import platform
 import nbformat
 import pypdfium2
 import pytest
-from pdf_helpers import ROOT, structure
 
 from notebook_pdf import lossless
 from notebook_pdf.conversion import typeset_file
+from tests.notebook_pdf.pdf_helpers import ROOT, structure
 
 REPORTS = sorted((ROOT / "reports").glob("part*.ipynb"))
 MAX_PAGES = {"part1_mnist": 12, "part2_fashion_mnist": 14, "part3_experiments": 9}

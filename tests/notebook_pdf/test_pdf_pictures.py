@@ -3,12 +3,12 @@ import io
 from pathlib import Path
 
 import pytest
-from pdf_helpers import PNG, export_cells, markdown, structure, write_notebook
 from PIL import Image
 
 from notebook_pdf import ExportError, lossless
 from notebook_pdf.conversion import typeset_file
 from notebook_pdf.pictures import ORIENTATION, POINTS_PER_PIXEL, Pictures
+from tests.notebook_pdf.pdf_helpers import PNG, export_cells, markdown, structure, write_notebook
 
 
 def test_a_picture_beside_the_notebook_is_found(tmp_path):

@@ -1,3 +1,7 @@
+"""The parameters of notebooks: declarations, profiles, and the group's file."""
+
+import os
+
 import nbformat
 import pytest
 
@@ -14,13 +18,17 @@ members: list = []  # names
 """
 
 
+def write_notebook(folder, source):
+    """A notebook with this cell of parameters."""
+    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), folder / "small.ipynb")
+    return folder / "small.ipynb"
+
+
 @pytest.fixture
 def notebook(tmp_path):
-    cell = nbformat.v4.new_code_cell(NOTEBOOK, metadata={"tags": ["parameters"]})
-    path = tmp_path / "small.ipynb"
-    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), path)
-    return path
+    return write_notebook(tmp_path, NOTEBOOK)
 
 
 @pytest.mark.parametrize(
@@ -63,11 +71,41 @@ def test_values_that_do_not_fit_are_refused(notebook, values, words):
     assert words in str(error.value)
 
 
+def test_the_notebook_s_own_values_complete_the_parameters(notebook):
+    assert parameters.check_parameters(notebook, {"epochs": 3, "members": ["a"]}) == {
+        "name": "x",
+        "epochs": 3,
+        "rate": 1e-3,
+        "share": 0.5,
+        "schedule": "cosine",
+        "members": ["a"],
+    }
+
+
 def test_a_value_that_the_notebook_declares_is_checked_too(tmp_path):
-    cell = nbformat.v4.new_code_cell("epochs: int = 0  # in [1, 9]: few", metadata={"tags": ["parameters"]})
-    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "small.ipynb")
-    with pytest.raises(UserError, match="epochs is 0, expected 1 to 9"):
+    notebook = write_notebook(tmp_path, "epochs: int = 0  # in [1, 9]: few")
+    with pytest.raises(UserError, match=r"small\.ipynb: epochs is 0, expected 1 to 9"):
+        parameters.check_parameters(notebook, {})
+
+
+def test_a_value_that_is_not_a_literal_is_refused(tmp_path):
+    notebook = write_notebook(tmp_path, "epochs: int = 2 * steps  # in [1, 9]: few")
+    with pytest.raises(UserError, match=r"small\.ipynb: a parameter's value is not a literal such as 3 or 'text'"):
+        parameters.check_parameters(notebook, {})
+
+
+def test_an_edited_notebook_is_read_again(notebook, tmp_path):
+    parameters.check_parameters(notebook, {"epochs": 30})
+    write_notebook(tmp_path, NOTEBOOK.replace("[1, 1000]", "[1, 25]"))
+    os.utime(notebook, (0, 0))  # the clock of the file system may be too coarse to tell the two versions apart
+    with pytest.raises(UserError, match="epochs is 30, expected 1 to 25"):
+        parameters.check_parameters(notebook, {"epochs": 30})
+
+
+@pytest.mark.parametrize("text", ["", "not a notebook"])
+def test_a_file_that_is_not_a_notebook_is_refused(tmp_path, text):
+    (tmp_path / "small.ipynb").write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=r"small\.ipynb can't be read as a notebook"):
         parameters.check_parameters(tmp_path / "small.ipynb", {})
 
 
@@ -110,7 +148,7 @@ def profiles(tmp_path, monkeypatch):
     return write
 
 
-def test_a_profile_gives_the_values_of_the_notebook_asked_for(profiles):
+def test_a_profile_sets_the_values_of_each_notebook(profiles):
     assert profiles("part1_mnist: {epochs: 3}\npart2_fashion_mnist: {seed: 2}") == {"epochs": 3}
     assert profiles("part2_fashion_mnist: {seed: 2}") == {}
 
@@ -119,24 +157,37 @@ def test_a_profile_gives_the_values_of_the_notebook_asked_for(profiles):
     ("text", "words"),
     [
         ("part1: {epochs: 3}", "sets parameters of part1: expected part1_mnist, part2_fashion_mnist"),
-        ("part1_mnist: [1]", "holds no `parameter: value` lines"),
-        ("part1_mnist: {profile: full}", "mine.yaml sets profile: the profile is its file's name"),
+        ("part1_mnist: [1]", "part1_mnist has no `parameter: value` lines"),
+        ("part1_mnist: {profile: full}", "mine.yaml sets profile: the file's name is the profile"),
         ("part1_mnist: {group_name: B}", "mine.yaml sets group_name"),
-        ("just text", "holds no `name: value` lines"),
+        ("just text", "mine.yaml has no `name: value` lines: expected parameters of each notebook"),
         ("part1_mnist: {epochs: 3", "mine.yaml, line 1: not valid YAML"),
         ("a: !!python/object/apply:os.getcwd []", "sets parameters of a"),
-        ("a: !!python/name:os.getcwd ''", "line 1: '' is no os.getcwd"),
-        ("part1_mnist: &x {epochs: 3}\npart2_fashion_mnist: *x", "line 2: an alias"),
-        ("[" * 5000, "mine.yaml is nested too deeply"),
-        ("part1_mnist: {seed: 2024-13-45}", "'2024-13-45' is no timestamp"),
-        ('part1_mnist: {seed: !!int ""}', "'' is no int"),
-        ("a: " + "59:" * 20_000 + "1.5", "is no float"),
-        ('a: "\\ud800"', "line 1: '.ud800' is no str"),
+        ("a: !!python/name:os.getcwd ''", "line 1: '' is not a valid os.getcwd"),
+        ("part1_mnist: {<<: {epochs: 3}}", r"line 1: a merge \(<<\) is not supported: write the lines out"),
+        ("[1, 2]: 3", "line 1: a list or a mapping is not a valid key: expected a name"),
+        ("part1_mnist: {epochs: 3}\npart1_mnist: {epochs: 4}", "line 2: part1_mnist is a duplicate"),
+        (
+            "part1_mnist: &x {epochs: 3}\npart2_fashion_mnist: *x",
+            r"line 2: an alias \(\*name\) is not supported: write the value out",
+        ),
+        ("[" * 1000, "mine.yaml is nested too deeply"),
+        ("part1_mnist: {seed: 2024-13-45}", "'2024-13-45' is not a valid timestamp"),
+        ('part1_mnist: {seed: !!int ""}', "'' is not a valid int"),
+        ("a: " + "59:" * 20_000 + "1.5", "is not a valid float"),
+        ('a: "\\ud800"', r"line 1: '\\ud800' is not a valid str"),
     ],
 )
 def test_a_wrong_profile_is_refused(profiles, text, words):
     with pytest.raises(UserError, match=words):
         profiles(text)
+
+
+def test_a_profile_that_is_not_utf_8_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(parameters, "PROFILES_FOLDER", tmp_path)
+    (tmp_path / "mine.yaml").write_bytes("part1_mnist: {}  # für".encode("latin-1"))
+    with pytest.raises(UserError, match=r"mine\.yaml is not valid UTF-8 text"):
+        parameters.read_profile("mine", "part1_mnist")
 
 
 def test_an_unknown_profile_is_refused_with_the_known_ones():

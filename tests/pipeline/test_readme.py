@@ -1,3 +1,5 @@
+"""The generated blocks of the pages are current, and the pages name what exists."""
+
 import re
 import subprocess
 
@@ -47,11 +49,17 @@ def test_the_readme_stays_short():
     assert len(text.split()) <= 1200
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_file_and_command_that_a_page_names_exists(page):
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)[)#]", text):
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+@each_page
+def test_every_link_to_a_file_leads_somewhere(page):
+    for target in re.findall(r"\]\(([^)#:]+)[)#]", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@each_page
+def test_every_command_that_a_page_names_exists(page):
     makefile = text_of("Makefile")
-    for command in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", text, re.MULTILINE):
+    for command in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(encoding="utf-8"), re.MULTILINE):
         assert re.search(rf"^{command}:", makefile, re.MULTILINE), command

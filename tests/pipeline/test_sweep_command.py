@@ -11,7 +11,6 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from coursework import course_split, files, study
 from pipeline.errors import UserError

@@ -1,0 +1,61 @@
+import keras
+import numpy as np
+import pytest
+
+from coursework import architecture
+from tests.models import notebook_model
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "total", "trainable", "by_layer"),
+    [
+        ("part1_mnist", "lenet5", 61_706, 61_706, [156, 2_416, 48_120, 10_164, 850]),
+        ("part2_fashion_mnist", "iteration1", 706_218, 706_218, [544, 32_832, 131_200, 524_544, 16_448, 650]),
+        ("part2_fashion_mnist", "iteration2", 840_586, 838_154, None),
+    ],
+)
+def test_keras_and_the_formulas_give_the_parameters_of_the_assignment(notebook, name, total, trainable, by_layer):
+    model = notebook_model(notebook, name)
+    table = architecture.layer_arithmetic(model)
+    assert model.count_params() == table["parameters by formula"].sum() == total
+    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+    assert (table["parameters by formula"] == table["Keras's parameters"]).all()
+    assert (table["output by formula"] == table["Keras's output"]).all()
+    if by_layer:
+        assert [count for count in table["parameters by formula"] if count] == by_layer
+
+
+@pytest.mark.parametrize(
+    ("notebook", "name", "by_hand"),
+    [
+        ("part1_mnist", "lenet5", [28 * 28 * 25 * 6, 10 * 10 * 150 * 16, 400 * 120, 120 * 84, 84 * 10]),
+        ("part2_fashion_mnist", "iteration1", [784 * 512, 196 * 16_384 * 2, 49 * 131_072, 2048 * 256, 256 * 64, 640]),
+        (
+            "part2_fashion_mnist",
+            "iteration3",
+            [784 * 288, 196 * 18_432, 196 * 55_296, 49 * 82_944, 49 * 110_592, 9 * 147_456, 1280],
+        ),
+    ],
+)
+def test_multiply_adds_are_counted_as_by_hand(notebook, name, by_hand):
+    assert architecture.multiply_adds(notebook_model(notebook, name)) == sum(by_hand)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_the_formula_gives_the_output_shape_for_any_kernel_and_stride(size, stride, padding):
+    model = keras.Sequential(
+        [
+            keras.Input((28, 25, 2)),
+            keras.layers.Conv2D(3, size, strides=stride, padding=padding),
+            keras.layers.MaxPooling2D(size, strides=stride, padding=padding),
+        ]
+    )
+    table = architecture.layer_arithmetic(model)
+    assert table["output by formula"].tolist() == table["Keras's output"].tolist()
+
+
+def test_a_layer_without_a_formula_is_rejected():
+    with pytest.raises(ValueError, match=r"no formula for the layer .* of kind LSTM"):
+        architecture.layer_arithmetic(keras.Sequential([keras.Input((5, 2)), keras.layers.LSTM(3)]))

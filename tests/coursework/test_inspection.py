@@ -1,0 +1,117 @@
+import keras
+import numpy as np
+import pytest
+
+from coursework import inspection
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
+
+
+def test_gradients_vanish_through_deep_sigmoid_layers_only():
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (50, 4, 4, 1), dtype=np.uint8), random.integers(0, 3, 50)
+    ratios = {}
+    for activation in ("sigmoid", "relu"):
+        keras.utils.set_random_seed(0)
+        hidden = [keras.layers.Dense(32, activation=activation) for _ in range(8)]
+        scale, flatten = keras.layers.Rescaling(1 / 255), keras.layers.Flatten()
+        output = keras.layers.Dense(3, activation="softmax")
+        model = keras.Sequential([keras.Input((4, 4, 1), dtype="uint8"), scale, flatten, *hidden, output])
+        norms = inspection.gradient_norms(model, images, labels)
+        assert norms.index.tolist() == list(range(1, 10))
+        ratios[activation] = norms.iloc[0] / norms.iloc[-1]
+    assert ratios["sigmoid"] < 1e-3
+    assert ratios["relu"] > 1e-2
+
+
+def test_the_gradient_norm_of_a_softmax_layer_equals_the_one_by_hand():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")]
+    )
+    # gradient of the mean cross-entropy: x^T (p - y) / n with p = 1/2
+    x, labels = np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([0, 1])
+    gradient = x.T @ (np.full((2, 2), 0.5) - np.eye(2)[labels]) / 2
+    assert inspection.gradient_norms(model, x, labels).iloc[0] == pytest.approx(np.linalg.norm(gradient))
+
+
+def test_dead_units_are_zero_for_all_images():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)])
+    model.layers[0].set_weights([np.array([[1.0, -1.0, 0.0]]), np.array([0.0, 0.0, -1.0])])
+    table = inspection.dead_units(model, np.array([[1.0], [2.0]]))
+    assert table["units"].tolist() == [3]
+    assert table["never active"].tolist() == [2]
+    assert inspection.dead_units(model, np.array([[1.0], [-2.0]]))["never active"].tolist() == [1]
+
+
+def test_grad_cam_of_global_average_pooling_is_the_weighted_sum_of_the_maps():
+    keras.utils.set_random_seed(0)
+    layers = keras.layers
+    maps = layers.Conv2D(5, 3, activation="relu")
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            maps,
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(4, activation="softmax"),
+        ]
+    )
+    classes = np.array([2, 3, 0])
+    found = inspection.gradient_class_activation(model, IMAGES, classes, maps)
+    outputs = keras.Model(model.inputs[0], maps.output).predict(IMAGES, verbose=0)
+    # Weights (images, maps), without the factor 1 / size of the pooling, which all have in common.
+    weights = model.layers[-1].get_weights()[0][:, classes].T
+    expected = np.maximum((outputs * weights[:, None, None, :]).sum(axis=-1), 0)
+    largest = expected.max(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(found, expected / np.where(largest > 0, largest, 1), atol=1e-5)
+
+
+def test_penultimate_features_are_the_inputs_of_the_last_layer():
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((28, 28, 1), dtype="uint8"), layers.Flatten(), layers.Dense(4), layers.Dense(3)]
+    )
+    features = inspection.penultimate_features(model, IMAGES)
+    kernel, bias = model.layers[-1].get_weights()
+    np.testing.assert_allclose(features @ kernel + bias, model.predict(IMAGES, verbose=0), rtol=1e-4)
+
+
+def test_an_image_without_a_perturbation_stays_the_same():
+    np.testing.assert_array_equal(inspection.perturb(IMAGES[0]), IMAGES[0])
+
+
+def test_an_image_is_shifted_and_its_border_is_background():
+    image = IMAGES[0]
+    moved = inspection.perturb(image, right=3, down=-2)
+    np.testing.assert_array_equal(moved[:-2, 3:], image[2:, :-3])
+    assert not moved[-2:].any() and not moved[:, :3].any()
+
+
+def test_an_image_is_rotated_counterclockwise():
+    np.testing.assert_array_equal(inspection.perturb(IMAGES[0], angle=90), np.rot90(IMAGES[0]))
+
+
+def test_noise_has_the_given_standard_deviation():
+    grey = np.full((100, 100, 1), 128, np.uint8)
+    noisy = inspection.perturb(grey, noise=0.1)
+    assert noisy.dtype == np.uint8
+    assert noisy.std() / 255 == pytest.approx(0.1, rel=0.05)
+    np.testing.assert_array_equal(noisy, inspection.perturb(grey, noise=0.1))
+
+
+@pytest.mark.parametrize("projection", ["PCA", "t-SNE"])
+def test_a_projection_keeps_groups_apart(projection):
+    groups = np.repeat(np.eye(3) * 50, 20, axis=0) + np.random.default_rng(0).normal(size=(60, 3))
+    points = inspection.project_2d(groups, projection).reshape(3, 20, 2)
+    centres = points.mean(axis=1)
+    spread = np.linalg.norm(points - centres[:, None], axis=2).max()
+    distances = [np.linalg.norm(centres[first] - centres[second]) for first, second in ((0, 1), (0, 2), (1, 2))]
+    assert min(distances) > 2 * spread
+
+
+@pytest.mark.parametrize("projection", ["PCA", "t-SNE"])
+def test_a_projection_of_few_points_is_the_same_every_time(projection):
+    points = np.random.default_rng(0).normal(size=(5, 3))
+    first, second = (inspection.project_2d(points, projection) for _ in range(2))
+    assert first.shape == (5, 2)
+    np.testing.assert_array_equal(first, second)

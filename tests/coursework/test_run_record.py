@@ -1,0 +1,67 @@
+import getpass
+import json
+import platform
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+from coursework import files, run_record
+
+
+@pytest.fixture
+def written(tmp_path, monkeypatch):
+    """The content of a metrics file with one training, and the file."""
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path)
+    index = pd.RangeIndex(1, 4, name="epoch")
+    history = pd.DataFrame({"val_f1": [0.5, 0.75, 0.625], "seconds": [1.0, 2.0, 3.5]}, index=index)
+    history.attrs["restored_seconds"] = 10_000.0
+    content = run_record.write_metrics(
+        "part1_mnist",
+        "smoke",
+        parameters={"seed": 7},
+        scores={"test": {"f1": 0.7}},
+        histories={"lenet5": history},
+        data_sha256="abc",
+    )
+    return content, tmp_path / "smoke" / "metrics" / "part1_mnist.json"
+
+
+def test_the_metrics_file_holds_parameters_scores_and_histories(written):
+    content, path = written
+    assert json.loads(path.read_text()) == content
+    assert (content["parameters"], content["data_sha256"]) == ({"seed": 7}, "abc")
+    assert content["scores"] == {"test": {"f1": 0.7}}
+    training = content["trainings"]["lenet5"]
+    assert (training["epochs"], training["best_epoch"], training["seconds"]) == (3, 2, 6.5)
+    assert training["history"]["val_f1"] == [0.5, 0.75, 0.625]
+
+
+def test_the_duration_includes_epochs_restored_from_a_checkpoint(written):
+    assert 10_000 < written[0]["duration_seconds"] < 20_000
+
+
+def test_the_metrics_file_names_versions_and_hardware_but_no_machine_or_user(written):
+    content, path = written
+    assert content["versions"]["python"] == platform.python_version()
+    assert content["hardware"]["cores"] >= 1
+    for private in (platform.node(), getpass.getuser(), str(files.ROOT), str(path.parent)):
+        assert f'"{private}' not in path.read_text()
+        assert f"{private}/" not in path.read_text()
+
+
+def test_a_score_that_is_not_finite_is_rejected(written):
+    path, before = written[1], written[1].read_text()
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        run_record.write_metrics(
+            "part1_mnist", "smoke", parameters={}, scores={"f1": float("nan")}, histories={}, data_sha256=""
+        )
+    assert path.read_text() == before
+
+
+def test_the_peak_memory_excludes_that_of_the_parent_process():
+    ballast = bytearray(b"x") * 2**29
+    code = "from coursework import run_record; ballast = bytearray(b'x') * 2**27; print(run_record.peak_memory())"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert 0.125 < float(result.stdout) < 0.4 < 2**-30 * len(ballast) <= run_record.peak_memory()
