@@ -21,15 +21,6 @@ import pytest
 from coursework import course_split, data, files
 from tests.running import copy_project, make
 
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items):
-    """Let one worker run all tests on the smoke run, so that the others do not wait for it (`--dist loadgroup`)."""
-    for item in items:
-        if "smoke_run" in item.fixturenames:
-            item.add_marker(pytest.mark.xdist_group("smoke_run"))
-
-
 # --- Data -----------------------------------------------------------------------------------------
 
 

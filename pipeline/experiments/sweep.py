@@ -118,9 +118,9 @@ def read_sweep(grid: Path) -> Sweep:
 
     A damaged result is reported, and its run counts as missing.
     """
+    runs, software = read_grid(grid), software_sha256()
     data_sha256 = files.content_hash(course_split.load_fashion_mnist(verbose=1))
-    software = software_sha256()
-    sweep = Sweep(grid, data_sha256, {identity(run, data_sha256, software): run for run in read_grid(grid)})
+    sweep = Sweep(grid, data_sha256, {identity(run, data_sha256, software): run for run in runs})
     damaged = set()
     for run_identity, run in sweep.runs.items():
         try:

@@ -273,6 +273,15 @@ def test_an_array_whose_header_claims_a_smaller_size_is_not_used(tiny_checkpoint
     assert said[0].startswith("model.npz is damaged and not used")
 
 
+def test_the_checkpoint_of_the_previous_epoch_is_kept(tiny_checkpoint, tmp_path):
+    model, about, _ = tiny_checkpoint
+    path = tmp_path / "model.npz"
+    for epochs in (1, 2, 3):
+        checkpoint.save(path, about, model, [{"val_f1": 0.5}] * epochs, model.get_weights())
+    kept = {file.name: len(checkpoint.read(file)[0]["history"]) for file in tmp_path.iterdir()}
+    assert kept == {"model.npz": 3, "model.before.npz": 2}
+
+
 def cut(content, cuts):
     """The content with pieces removed, duplicated or replaced."""
     for place, length, piece in cuts:

@@ -1,9 +1,10 @@
 import base64
 import io
 import re
-import subprocess
-import sys
 
+import keras
+import matplotlib
+import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,10 +12,11 @@ from IPython.core.formatters import DisplayFormatter
 from matplotlib.figure import Figure
 from PIL import Image
 
-import utilities
-from coursework import course_split, data, figures
+from coursework import figures
+from coursework.augmentation import Augmentation
+from coursework.course_split import FASHION_CLASSES as CLASSES
+from coursework.data import DIGITS
 
-CLASSES = course_split.FASHION_CLASSES
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (60, 28, 28, 1), dtype=np.uint8)
 LABELS = np.arange(60) % 10
@@ -28,9 +30,7 @@ CONFUSION = RANDOM.integers(0, 9, (10, 10))
 
 FIGURES = {
     "samples": lambda: figures.plot_samples(IMAGES, LABELS, CLASSES),
-    "class distribution": lambda: figures.plot_class_distribution(
-        {"training": LABELS, "validation": LABELS}, CLASSES
-    ),
+    "class distribution": lambda: figures.plot_class_distribution({"training": LABELS, "validation": LABELS}, CLASSES),
     "training history": lambda: figures.plot_training_history(HISTORY, "A model"),
     "confusion matrices": lambda: figures.plot_confusion_matrices({"a": CONFUSION, "b": CONFUSION}, CLASSES),
     "perfect confusion matrix": lambda: figures.plot_confusion_matrices({"a": np.eye(10, dtype=int)}, CLASSES),
@@ -45,14 +45,14 @@ FIGURES = {
 def test_a_figure_is_shown_as_vectors_with_its_caption_and_description(name):
     figure = FIGURES[name]()
     assert isinstance(figure, Figure)
-    data, metadata = DisplayFormatter().format(figure)
-    assert data["image/svg+xml"].startswith("<?xml")
-    assert "image/png" not in data
+    contents, metadata = DisplayFormatter().format(figure)
+    assert contents["image/svg+xml"].startswith("<?xml")
+    assert "image/png" not in contents
     assert metadata["caption"] == figure.caption
     assert metadata["alt"] == figure.description
     assert len(figure.caption) > 20
     assert len(figure.description) >= 25
-    assert f"<dc:title>{figure.caption}</dc:title>" in data["image/svg+xml"]
+    assert f"<dc:title>{figure.caption}</dc:title>" in contents["image/svg+xml"]
 
 
 def test_a_figure_is_drawn_with_the_same_bytes_every_time():
@@ -60,7 +60,7 @@ def test_a_figure_is_drawn_with_the_same_bytes_every_time():
     assert len(drawings) == 1
 
 
-def test_images_in_a_figure_have_at_least_200_dots_an_inch():
+def test_images_in_a_figure_have_at_least_200_dots_per_inch():
     svg = DisplayFormatter().format(figures.plot_samples(IMAGES, LABELS, CLASSES, per_class=2))[0]["image/svg+xml"]
     images = images_in_svg(svg)
     assert len(images) == 20
@@ -73,30 +73,41 @@ def images_in_svg(svg):
     return [(Image.open(io.BytesIO(base64.b64decode(content))).width, float(points)) for content, points in images]
 
 
-def test_descriptions_tell_the_figures_of_the_data():
-    distribution = figures.plot_class_distribution({"training": np.repeat([0, 1], [3, 5])}, CLASSES)
-    assert "training: T-shirt/top 3, Trouser 5, Pullover 0" in distribution.description
-    history = figures.plot_training_history(HISTORY, "A model")
-    assert f"to {HISTORY['val_loss'].iloc[-1]:.4f} in validation" in history.description
-    matrix = np.diag(np.full(10, 50))
-    matrix[3, 5] = 7
-    confusion = figures.plot_confusion_matrices({"test": matrix}, data.DIGITS)
-    assert "test, 7 of 507 wrong, most often confused 3 and 5 (7)" in confusion.description
-    norms = figures.plot_gradient_norms({"relu": pd.Series([1.0, 0.1], index=[1, 2])})
-    assert "relu 1 in layer 1 and 0.1 in layer 2" in norms.description
+SEVEN_ERRORS = np.diag(np.full(10, 50))
+SEVEN_ERRORS[3, 5] = 7
 
 
-def test_plotting_leaves_no_state_behind():
-    code = (
-        "import numpy as np, matplotlib, sys, utilities\n"
-        "before = dict(matplotlib.rcParams)\n"
-        "figures.plot_class_distribution({'a': np.arange(10)}, data.DIGITS)\n"
-        "figures.plot_confusion_matrices({'a': np.eye(10, dtype=int)}, data.DIGITS)\n"
-        "assert dict(matplotlib.rcParams) == before\n"
-        "import matplotlib.pyplot\n"
-        "assert matplotlib.pyplot.get_fignums() == []\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (
+            lambda: figures.plot_class_distribution({"training": np.repeat([0, 1], [3, 5])}, CLASSES),
+            "training: T-shirt/top 3, Trouser 5, Pullover 0",
+        ),
+        (
+            lambda: figures.plot_training_history(HISTORY, "A model"),
+            f"to {HISTORY['val_loss'].iloc[-1]:.4f} in validation",
+        ),
+        (
+            lambda: figures.plot_confusion_matrices({"test": SEVEN_ERRORS}, DIGITS),
+            "test, 7 of 507 wrong, most often confused 3 and 5 (7)",
+        ),
+        (
+            lambda: figures.plot_gradient_norms({"relu": pd.Series([1.0, 0.1], index=[1, 2])}),
+            "relu 1 in layer 1 and 0.1 in layer 2",
+        ),
+    ],
+    ids=["class distribution", "training history", "confusion matrices", "gradient norms"],
+)
+def test_a_description_contains_the_values_of_the_figure(draw, words):
+    assert words in draw().description
+
+
+def test_plotting_changes_no_global_state():
+    before = dict(matplotlib.rcParams), matplotlib.pyplot.get_fignums()
+    figures.plot_class_distribution({"a": np.arange(10)}, DIGITS).svg()
+    figures.plot_confusion_matrices({"a": np.eye(10, dtype=int)}, DIGITS).svg()
+    assert (dict(matplotlib.rcParams), matplotlib.pyplot.get_fignums()) == before
 
 
 def test_the_class_distribution_shows_all_ten_classes():
@@ -112,27 +123,52 @@ def test_the_history_marks_the_epoch_of_the_highest_validation_f1():
     assert [axis.get_ylabel() for axis in figure.axes] == ["loss", "accuracy", "macro F1"]
 
 
-def test_a_confusion_matrix_prints_its_counts_and_its_errors():
-    matrix = np.diag(np.full(10, 50))
-    matrix[3, 5] = 7
-    axis = figures.plot_confusion_matrices({"test": matrix}, data.DIGITS).axes[0]
+def test_a_confusion_matrix_shows_its_counts_and_the_number_of_errors():
+    axis = figures.plot_confusion_matrices({"test": SEVEN_ERRORS}, DIGITS).axes[0]
     assert axis.get_title() == "test: 7 of 507 wrong"
     texts = [text.get_text() for text in axis.texts]
     assert texts.count("50") == 10
     assert texts.count("7") == 1
 
 
-def test_mistakes_are_shown_most_confident_first():
+def plot_three_mistakes(**options):
     labels, probabilities = np.array([0, 1, 2, 3]), np.eye(10)[[1, 1, 3, 4]] * [[0.6], [0.9], [0.99], [0.7]]
-    figure = figures.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES)
-    captions = [axis.get_title() for axis in figure.axes if axis.get_title()]
-    true = ["true: Pullover (0.0%)", "true: Dress (0.0%)", "true: T-shirt/top (0.0%)"]
-    assert [caption.splitlines()[0] for caption in captions] == true
-    assert captions[0].splitlines()[1:] == ["read as:", "Dress (99.0%)"]
-    assert figure.caption == "The 3 most confident of 3 mistakes; in brackets, the probability of the class"
-    second = figures.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES, first=1)
-    assert [axis.get_title() for axis in second.axes if axis.get_title()] == captions[1:]
-    assert second.caption.startswith("Mistakes 2 to 3 of 3, the most confident first")
-    assert figure.description.startswith(
-        "Images with their true class and prediction: Pullover (0.0%) read as Dress (99.0%); "
-    )
+    figure = figures.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES, **options)
+    return figure, [axis.get_title().splitlines() for axis in figure.axes if axis.get_title()]
+
+
+def test_the_most_confident_mistakes_are_shown_first():
+    figure, titles = plot_three_mistakes()
+    assert titles == [
+        ["true: Pullover (0.0%)", "predicted:", "Dress (99.0%)"],
+        ["true: Dress (0.0%)", "predicted:", "Coat (70.0%)"],
+        ["true: T-shirt/top (0.0%)", "predicted:", "Trouser (60.0%)"],
+    ]
+    assert figure.caption == "The 3 most confident of 3 mistakes; the probability of the class in brackets"
+    assert "Pullover (0.0%) predicted as Dress (99.0%); Dress" in figure.description
+
+
+def test_the_first_mistakes_can_be_skipped():
+    figure, titles = plot_three_mistakes(first=1)
+    assert titles == plot_three_mistakes()[1][1:]
+    assert figure.caption.startswith("Mistakes 2 to 3 of 3, the most confident first")
+
+
+def test_the_filters_are_those_of_the_first_convolution_on_one_scale():
+    model = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(5, 3), keras.layers.Conv2D(7, 3)])
+    figure = figures.plot_filters(model)
+    kernels = np.asarray(model.layers[0].kernel)[:, :, 0]
+    drawn = [axis.images[0] for axis in figure.axes if axis.images]
+    np.testing.assert_array_equal([image.get_array() for image in drawn], kernels.transpose(2, 0, 1))
+    largest = np.abs(kernels).max()
+    assert {image.get_clim() for image in drawn} == {(-largest, largest)}
+
+
+def test_augmented_images_are_those_of_the_training():
+    augmentation = Augmentation(flips=True, shift=2)
+    figure = figures.plot_augmentation(augmentation, IMAGES, seed=3, epochs=2)
+    rows = np.array([axis.images[0].get_array() for axis in figure.axes]).reshape(3, 10, 28, 28)
+    np.testing.assert_array_equal(rows[0], IMAGES[:10, :, :, 0])
+    for epoch in (1, 2):
+        drawn = augmentation.draw(*IMAGES.shape[:3], seed=3, epoch=epoch)
+        np.testing.assert_array_equal(rows[epoch], augmentation.apply(IMAGES, drawn).numpy()[:10, :, :, 0])

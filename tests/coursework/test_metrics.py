@@ -3,10 +3,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.running import FUZZ_CASES
 from sklearn.metrics import f1_score
 
 from coursework import metrics, models
+from tests.running import FUZZ_CASES
 
 CLASSES = 5
 

@@ -29,7 +29,9 @@ def updated_by_muon(model):
     random = np.random.default_rng(0)
     optimizer.apply([keras.ops.array(random.normal(size=array.shape), "float32") for array in before], variables)
     changed = [(variable.numpy() != array).any() for variable, array in zip(variables, before, strict=True)]
-    return [variable.path.split("/")[-2:] for variable, is_changed in zip(variables, changed, strict=True) if is_changed]
+    return [
+        variable.path.split("/")[-2:] for variable, is_changed in zip(variables, changed, strict=True) if is_changed
+    ]
 
 
 def small_network():

@@ -1,5 +1,6 @@
 """The statistics of part 3: its tables, paired effects, verdicts, and the sentences about them."""
 
+import gc
 import json
 
 import numpy as np
@@ -10,6 +11,15 @@ import scipy.stats
 from coursework import files, study
 from coursework.data import DataError
 from tests.coursework.study_runs import CLAIMS, runs_with_effects
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_garbage():
+    """statsmodels collects garbage in each correction, which takes long with the objects of other tests in memory."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
 
 # --- Tables ---------------------------------------------------------------------------------------
 
@@ -200,6 +210,12 @@ def test_a_lower_overfitting_supports_a_claim_of_lower_overfitting():
     runs.loc[runs["variant"] == "c", "overfitting"] -= 0.03
     table = study.claim_effects(runs, CLAIMS)
     assert list(table.loc[table["metric"] == "overfitting", "verdict"]) == ["supported"]
+
+
+def test_more_statements_need_a_larger_effect_to_be_detected():
+    runs = runs_with_effects({"a": 0, "b": 0, "c": 0})
+    of_one, of_three = (study.claim_effects(runs, claims)["detectable"].iloc[0] for claims in (CLAIMS[:1], CLAIMS))
+    assert of_three > of_one
 
 
 def test_a_claim_with_an_unfinished_variant_is_refuted_by_another_variant():

@@ -1,11 +1,21 @@
 """The figures of part 3 show what the tables hold."""
 
+import gc
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from coursework import study, study_figures
 from tests.coursework.study_runs import CLAIMS, runs_with_effects
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_garbage():
+    """statsmodels collects garbage in each correction, which takes long with the objects of other tests in memory."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +103,7 @@ def test_the_cost_plot_has_a_variant_far_below_the_others_on_its_edge_with_the_s
         (note,) = axis.texts
         assert note.get_text().startswith(f"a: {runs.loc[runs['variant'] == 'a', 'f1'].mean():.4f}")
         assert note.xy[1] == axis.get_ylim()[0] > 0.6
+        assert min(y for line in axis.lines for y in line.get_ydata()) == axis.get_ylim()[0]
 
 
 def test_without_finished_runs_the_figures_have_no_points():

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 from coursework.submission import SubmissionError, read_submission, write_submission
 from tests.running import FUZZ_CASES
 
-many = settings(
-    max_examples=FUZZ_CASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+many = settings(max_examples=FUZZ_CASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @many
@@ -125,5 +123,5 @@ def test_any_text_is_read_exactly_or_rejected(tmp_path, rows, images, cuts):
         assert len(str(error)) > 10
         assert text != valid or images == 0
     else:
-        assert text.removesuffix("\n").split("\n")[1:] == [f"{row},{value}" for row, value in enumerate(predictions)]
+        assert text.splitlines()[1:] == [f"{row},{value}" for row, value in enumerate(predictions)]
         assert len(predictions) == images

@@ -19,7 +19,9 @@ def test_a_duration_has_two_units_at_most(seconds, words):
     assert format_duration(seconds) == words
 
 
-@pytest.mark.parametrize(("number", "words"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (1234, "1,234 epochs")])
+@pytest.mark.parametrize(
+    ("number", "words"), [(0, "0 epochs"), (1, "1 epoch"), (2, "2 epochs"), (1234, "1,234 epochs")]
+)
 def test_a_noun_is_in_the_plural_unless_there_is_one(number, words):
     assert pluralize(number, "epoch") == words
 

@@ -233,14 +233,13 @@ def test_an_interrupt_in_a_notebook_keeps_the_history_and_the_best_weights(
 
 
 @pytest.mark.fault("a training interrupted in an epoch")
-@pytest.mark.parametrize(("owner", "name"), [(training.EpochTrainer, "run"), (training.checkpoints, "save")])
 def test_a_training_interrupted_in_a_notebook_resumes_in_the_same_kernel(
-    tmp_path, monkeypatch, capsys, reference_weights, owner, name
+    tmp_path, monkeypatch, capsys, reference_weights
 ):
     options = OPTIONS | {"checkpoint": tmp_path / "model.npz"}
     with monkeypatch.context() as patch:
         patch.setattr(training, "TrainingView", LiveView)
-        interrupt_call(patch, owner, name, 2)
+        interrupt_call(patch, training.checkpoints, "save", 2)
         training.train(small_model(), *IMAGES, **options)
     model = small_model()  # Keras gives its layers other names than before
     training.train(model, *IMAGES, **options)

@@ -1,4 +1,4 @@
-"""Faults injected into a whole run with the smoke profile: it survives them all, and ends as an undisturbed one does."""
+"""Faults injected into a whole run with the smoke profile: it ends with the results of an undisturbed run."""
 
 import os
 import random
@@ -8,21 +8,18 @@ import subprocess
 from functools import partial
 
 import pytest
-from tests.running import MARK, TIME_LIMIT, heed_signals, kernels, stop, wait_for
 
-from coursework import files
-from benchmarks.robustness import copy_project
 from pipeline import verify
 from pipeline.parameters import REPORTED_NOTEBOOKS
+from tests.running import MARK, TIME_LIMIT, copy_project, heed_signals, kernels, stop, wait_for
 
-OUTPUT = files.REPORTS_FOLDER / "smoke"
 HOSTILE_NAME = "Übung 3 – it's 100 % „größer“ $(touch stolen) ; `touch stolen` #1 "
 INTERRUPTIONS = {
     "all processes killed at once": ("group", signal.SIGKILL),  # as if the machine lost its power
     "Ctrl-C": ("group", signal.SIGINT),
     "SIGTERM": ("make", signal.SIGTERM),  # a queue's time is up
     "a terminal that is closed": ("group", signal.SIGHUP),
-    "make alone killed": ("make", signal.SIGKILL),  # what it started goes on; the next make waits for it
+    "make alone killed": ("make", signal.SIGKILL),  # its children continue; the next make waits for them
 }
 SURROUNDINGS = (
     "a path of 200 characters with spaces, quotes, `$()` and letters beyond ASCII",
@@ -37,7 +34,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """A copy of the project where nobody would put one, that belongs to another user; the data and environment are ours."""
+    """A copy of the project in an unusual folder, owned by another user; the data and the environment are linked."""
     folder = tmp_path_factory.mktemp("x") / HOSTILE_NAME
     folder = folder.with_name(f"{folder.name}{'x' * (200 - len(str(folder)))}")
     copy_project(folder)
@@ -49,7 +46,7 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def start_make(place, record_property):
-    """Starts make in that place, without HOME and in the locale C."""
+    """Starts make in `place`, without HOME and in the locale C."""
     mark, started = str(os.getpid()), []
 
     def start(*arguments):
@@ -76,7 +73,7 @@ def start_make(place, record_property):
 
 
 def set_clock_back(folder):
-    """What is there is of tomorrow then."""
+    """Give all files a time in the future."""
     for path in folder.rglob("*"):
         times = path.stat()
         os.utime(path, (times.st_atime + DAY, times.st_mtime + DAY))
@@ -86,17 +83,17 @@ def has_begun(process):
     return kernels(str(os.getpid())) or process.poll() is not None
 
 
-def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
+def test_a_run_that_is_interrupted_repeatedly_ends_with_the_results_of_an_undisturbed_one(
     smoke_run, start_make, place, record_property
 ):
-    """All of it in a folder with a terrible name that belongs to another user, in parallel, without HOME, in the locale C."""
+    """All in parallel, without HOME, in the locale C, in a folder with a hostile name that belongs to another user."""
     chosen, output = random.Random(0), place / "reports" / "smoke"
     for fault, (whom, how) in INTERRUPTIONS.items():
         process, log = start_make("-j4", "report")
         wait_for("a kernel", partial(has_begun, process))
         try:
             process.wait(chosen.uniform(0, 12))
-            break  # it got to the end
+            break  # it ended
         except subprocess.TimeoutExpired:
             record_property("fault", fault)
             os.killpg(process.pid, how) if whom == "group" else process.send_signal(how)
@@ -113,8 +110,8 @@ def test_a_run_that_is_interrupted_again_and_again_ends_as_an_undisturbed_one(
     last, log = start_make("submit", "score")
     assert last.wait(TIME_LIMIT) == 0, log.read_text()
     both = first_log.read_text() + second_log.read_text()
-    assert re.search(r"make report \(process \d+\) is at work in this folder: waiting until it is done", both)
+    assert re.search(r"make report \(process \d+\) is running in this folder: waiting until it ends", both)
     assert all(both.count(f"== {name}, profile smoke: running") <= 1 for name in REPORTED_NOTEBOOKS)
-    assert verify.differences(OUTPUT, output) == []
+    assert verify.differences(smoke_run.output, output) == []
     assert [path for path in output.rglob(".*") if path.name != ".lock"] == []
     assert list(place.rglob("stolen")) == []

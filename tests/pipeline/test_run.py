@@ -32,7 +32,7 @@ def project(tmp_path, monkeypatch):
     folder = tmp_path / "project"
     shutil.copytree(ROOT / "coursework", folder / "coursework", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("notebooks/experiment.ipynb", "requirements.txt"):
-        shutil.copy(ROOT / name, folder)
+        shutil.copy2(ROOT / name, folder)  # with its time, so that an edit changes the time
     monkeypatch.setattr(checkpoint, "__file__", str(folder / "coursework" / "checkpoint.py"))
     monkeypatch.setattr(experiment_run, "EXPERIMENT", folder / "experiment.ipynb")
     monkeypatch.setattr(experiment_run, "LOCK_FILE", folder / "requirements.txt")

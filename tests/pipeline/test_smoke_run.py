@@ -176,8 +176,10 @@ def test_the_metrics_file_records_the_history_of_each_training(metrics):
 
 def test_the_submission_is_what_the_saved_model_predicts(smoke_run, fashion_mnist):
     model = models.load_model(smoke_run.output / "models" / "part2_best.keras")
-    expected = model.predict(fashion_mnist["X_test"][..., np.newaxis], 125, verbose=0).argmax(axis=1)
-    np.testing.assert_array_equal(read_submission(smoke_run.output / "submission.csv", TEST_IMAGES), expected)
+    every_tenth = fashion_mnist["X_test"][::10, ..., np.newaxis]
+    expected = model.predict(every_tenth, 125, verbose=0).argmax(axis=1)
+    submitted = read_submission(smoke_run.output / "submission.csv", TEST_IMAGES)
+    np.testing.assert_array_equal(submitted[::10], expected)
 
 
 def test_make_submit_prints_that_the_submission_is_valid(smoke_run):

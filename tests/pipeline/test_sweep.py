@@ -18,8 +18,8 @@ from tests.pipeline.experiment_runs import GRID, leave_result, metrics_path, use
 
 
 @pytest.fixture(scope="module")
-def client():
-    """Two workers in threads of this process."""
+def shared_client():
+    """A Dask client with two workers in threads of this process."""
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster, distributed.Client(cluster) as client:
         yield client
@@ -32,6 +32,14 @@ def folder(tmp_path, monkeypatch):
     small = {"X_train": np.zeros((2, 28, 28), np.uint8), "y_train": np.arange(2, dtype=np.uint8)}
     monkeypatch.setattr(course_split, "load_fashion_mnist", lambda **_: small)
     return tmp_path
+
+
+@pytest.fixture
+def client(shared_client, folder):
+    """The client; the test ends when its last run has ended, so that no run writes to the project's own `reports/`."""
+    yield shared_client
+    workers = shared_client.nthreads()
+    shared_client.gather([shared_client.submit(time.time, workers=[worker], pure=False) for worker in workers])
 
 
 @pytest.fixture

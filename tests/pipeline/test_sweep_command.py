@@ -1,6 +1,7 @@
 """The command of the sweep: its arguments, schedulers, Slurm jobs, and two small sweeps of the real notebook."""
 
 import os
+import re
 import shutil
 import socket
 import stat
@@ -18,7 +19,7 @@ from pipeline.experiments import sweep
 from pipeline.experiments.grid import read_grid
 from pipeline.experiments.run import identity, software_sha256
 from tests.pipeline.experiment_runs import GRID, leave_result, use_reports_in, write_grid
-from tests.running import copy_project, environment
+from tests.running import copy_project, environment, wait_for
 
 # --- Arguments ------------------------------------------------------------------------------------
 
@@ -158,22 +159,27 @@ def slurm(tmp_path, monkeypatch):
     return jobs
 
 
-def submitted(settings, jobs, workers=None):
+def submitted(settings, folder, jobs=None):
     """The scripts of the jobs that a cluster with these settings submits."""
-    with sweep.dask_client(None, settings, workers):
-        deadline = time.monotonic() + 20
-        while len(list(jobs.iterdir())) < workers and time.monotonic() < deadline:
-            time.sleep(0.05)
-    return [path.read_text() for path in jobs.iterdir()]
+    with sweep.dask_client(None, settings, jobs):
+        wait_for(f"{jobs or 1} submitted jobs", lambda: len(list(folder.iterdir())) >= (jobs or 1), limit=20)
+    return [path.read_text() for path in folder.iterdir()]
 
 
 def test_the_committed_slurm_settings_make_job_scripts(slurm):
     settings = files.ROOT / "pipeline" / "experiments" / "slurm.yaml"
-    scripts = submitted(settings, slurm, workers=2)
+    scripts = submitted(settings, slurm, jobs=2)
     assert len(scripts) == 2
     for line in ("#SBATCH -p normal", "#SBATCH -n 1", "#SBATCH --cpus-per-task=1", "#SBATCH -t 04:00:00"):
         assert line in scripts[0].splitlines()
     assert "--nthreads 1" in scripts[0]
+
+
+def test_a_slurm_job_executes_one_run_at_a_time_whatever_its_cores(slurm, tmp_path):
+    settings = tmp_path / "slurm.yaml"
+    settings.write_text("jobs: 1\ncores: 4\nprocesses: 1\nmemory: 2GiB\n", encoding="utf-8")
+    (script,) = submitted(settings, slurm)
+    assert re.findall(r"--nthreads (\d+)", script)[-1] == "1"
 
 
 def test_slurm_settings_that_do_not_fit_are_refused(tmp_path):

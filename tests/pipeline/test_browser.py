@@ -1,8 +1,9 @@
 """The notebooks by hand: a real JupyterLab in a real browser, and the page about the hand-in.
 
-With SCREENSHOTS=<folder> in the environment, the notebooks run with their own values, and pictures of what is seen are kept there.
+With SCREENSHOTS=<folder> in the environment, the notebooks run with their own values, and screenshots are kept there.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -17,10 +18,12 @@ from pathlib import Path
 import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
-from tests.running import environment, stop, wait_for
 
-from coursework import files, session, text, training
+from coursework import session
 from pipeline.parameters import NOTEBOOKS_FOLDER
+from tests.running import copy_project, environment, stop, wait_for
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 SMALL = {
@@ -38,12 +41,14 @@ SMALL = {
     "welcome": {},
 }
 """Values of parameters with which a notebook takes seconds; part 1 would take minutes, and is interrupted."""
-if "SCREENSHOTS" in os.environ:  # of what a person sees: the notebooks' own values
+if "SCREENSHOTS" in os.environ:  # what a person sees has the notebooks' own values
     SMALL = {name: {"profile": '"browser"'} if values else {} for name, values in SMALL.items()}
 EPOCHS = SMALL["part1_mnist"].get("epochs", 20)
+OPTIONS = ["--no-browser", "--allow-root", "--expose-app-in-browser", "--port=PORT", "--IdentityProvider.token="]
+"""Options of JupyterLab."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # so that without a browser, a test is skipped before its smoke run
 def browser():
     """A Chromium of this machine, or of Playwright's own."""
     with sync_playwright() as playwright:
@@ -59,21 +64,25 @@ def browser():
 
 
 @pytest.fixture(scope="module")
-def lab(browser, tmp_path_factory):
-    """A page on a JupyterLab whose folder, elsewhere than the project, holds copies of the notebooks with small parameters."""
+def project(tmp_path_factory):
+    """A copy of the project, to whose `reports/` the notebooks write."""
+    return copy_project(tmp_path_factory.mktemp("project") / "copy")
+
+
+@pytest.fixture(scope="module")
+def lab(browser, project, tmp_path_factory):
+    """A page on a JupyterLab whose folder, outside of the project, holds copies of the notebooks with small parameters."""
     folder = tmp_path_factory.mktemp("lab")
+    (folder / "notebooks").mkdir()
     for name, values in SMALL.items():
         notebook = nbformat.read(NOTEBOOKS_FOLDER / f"{name}.ipynb", as_version=4)
         for cell in notebook.cells:
             if "parameters" in cell.metadata.get("tags", []):
                 for parameter, value in values.items():
-                    cell.source, count = re.subn(
-                        rf"^({parameter}: \w+ = )\S+", rf"\g<1>{value}", cell.source, flags=re.M
-                    )
+                    declaration = rf"^({parameter}: \w+ = )\S+"
+                    cell.source, count = re.subn(declaration, rf"\g<1>{value}", cell.source, flags=re.M)
                     assert count == 1, parameter
-        (folder / "notebooks").mkdir(exist_ok=True)
         nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
-    shutil.rmtree(files.output_folder("browser"), ignore_errors=True)
     settings = folder / "settings" / "@jupyterlab"
     for plugin, values in (
         ("notebook-extension/tracker", {"windowingMode": "none"}),  # all cells are in the page
@@ -82,33 +91,27 @@ def lab(browser, tmp_path_factory):
         (settings / plugin).parent.mkdir(parents=True, exist_ok=True)
         (settings / f"{plugin}.jupyterlab-settings").write_text(json.dumps(values))
     command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN", f"--ServerApp.root_dir={folder / 'notebooks'}"]
-    server, address = started_lab(command, folder, {"JUPYTERLAB_SETTINGS_DIR": str(folder / "settings")})
-    page = browser.new_page(viewport={"width": 1180, "height": 860})
-    page.set_default_timeout(60_000)
-    yield lambda name: Notebook(page, address, name)
-    page.close()
-    stop(server)
-    shutil.rmtree(files.output_folder("browser"), ignore_errors=True)
+    with started_lab(
+        [*command, *OPTIONS], folder, folder, project, JUPYTERLAB_SETTINGS_DIR=str(folder / "settings")
+    ) as address:
+        page = browser.new_page(viewport={"width": 1180, "height": 860})
+        page.set_default_timeout(60_000)
+        yield lambda name: Notebook(page, address, name)
+        page.close()
 
 
-def started_lab(command, folder, variables):
-    """A JupyterLab that was started with a command in a folder, and its address."""
+@contextlib.contextmanager
+def started_lab(command, cwd, folder, project, **variables):
+    """The address of a JupyterLab that runs the code of a copy of the project; its log and runtime files are in `folder`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    variables = environment() | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")} | variables
+    command = [part.replace("PORT", str(port)) for part in command]
+    variables = environment(project) | {"JUPYTER_RUNTIME_DIR": str(folder / "runtime")} | variables
     variables.pop(session.HEADLESS_VARIABLE, None)
-    options = ["--no-browser", "--allow-root", "--expose-app-in-browser", f"--port={port}", "--IdentityProvider.token="]
-    command = [*command, *options] if command[0] != "make" else [*command, f"LAB={' '.join(options)}"]
-    with (folder / "log").open("w") as log:
-        server = subprocess.Popen(
-            command,
-            cwd=folder if command[0] != "make" else files.ROOT,
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
     address = f"http://127.0.0.1:{port}"
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen(command, cwd=cwd, env=variables, stdout=log, stderr=subprocess.STDOUT)
 
     def answers():
         try:
@@ -117,8 +120,11 @@ def started_lab(command, folder, variables):
             assert server.poll() is None, (folder / "log").read_text()
             return False
 
-    wait_for("JupyterLab", answers, limit=60)
-    return server, address
+    try:
+        wait_for("answer of JupyterLab", answers, limit=60)
+        yield address
+    finally:
+        stop(server)
 
 
 class Notebook:
@@ -142,13 +148,13 @@ class Notebook:
         self.page.get_by_role("menuitem", name=entry, exact=True).click()
 
     def index(self, text: str) -> int:
-        """Number of the code cell in which a text stands."""
+        """Number of the code cell that contains a text."""
         return next(
             n for n, cell in enumerate(self.cells()) if cell["cell_type"] == "code" and text in "".join(cell["source"])
         )
 
     def cell(self, text: str):
-        """The code cell with this text as it is seen."""
+        """The code cell with this text in the page."""
         return self.page.locator(".jp-Notebook-cell").nth(self.index(text))
 
     def wait_until_all_ran(self, limit: float) -> None:
@@ -163,10 +169,10 @@ class Notebook:
         self.wait("status", "idle")
 
     def screenshot(self, name: str, locator=None) -> None:
-        keep_picture(self.page, f"lab_{name}", locator)
+        keep_screenshot(self.page, f"lab_{name}", locator)
 
 
-def keep_picture(page, name, locator=None):
+def keep_screenshot(page, name, locator=None):
     if folder := os.environ.get("SCREENSHOTS"):
         (locator or page).screenshot(path=Path(folder) / f"{name}.png")
 
@@ -175,76 +181,88 @@ def picture(cell):
     return cell.locator("figure img").get_attribute("src")
 
 
-@pytest.mark.slow
-def test_make_lab_opens_the_welcome_page_with_the_kernel_of_the_environment(browser, tmp_path):
-    server, address = started_lab(["make", "lab"], tmp_path, {"JUPYTERLAB_WORKSPACES_DIR": str(tmp_path)})
+def test_make_lab_opens_the_welcome_page_with_the_kernel_of_the_environment(browser, project, tmp_path):
+    command = ["make", "lab", f"LAB={' '.join(OPTIONS)}"]
     page = browser.new_page()
-    try:
+    with started_lab(command, project, tmp_path, project, JUPYTERLAB_WORKSPACES_DIR=str(tmp_path)) as address:
         page.goto(address)
-        expect(page.locator(".jp-Notebook h1")).to_contain_text("where to begin", timeout=60_000)
+        expect(page.locator(".jp-Notebook h1")).to_contain_text("getting started", timeout=60_000)
         assert page.url.endswith("/lab/tree/notebooks/welcome.ipynb")
         expect(page.locator(".jp-DirListing")).to_contain_text("part2_fashion_mnist.ipynb")
         kernels = json.load(urllib.request.urlopen(f"{address}/api/kernelspecs"))
         command = kernels["kernelspecs"][kernels["default"]]["spec"]["argv"]
-        assert command[0] in (sys.executable, "python"), "which Jupyter takes for its own Python"
+        own_python = str(project / ".venv" / "bin" / "python")
+        assert command[0] in (own_python, "python"), "Jupyter takes python for its own Python"
         assert "reports/by_hand/" in (tmp_path / "log").read_text()
-    finally:
-        page.close()
-        stop(server)
+    page.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["welcome", "part3_experiments", "experiment"])
-def test_a_notebook_runs_by_hand_from_a_folder_elsewhere(lab, name):
+def test_a_notebook_runs_by_hand_from_another_folder(lab, name):
     notebook = lab(name)
     notebook.menu("Run", "Run All Cells")
     notebook.wait_until_all_ran(limit=120)
     notebook.screenshot(name)
 
 
-@pytest.mark.slow
-def test_the_curves_grow_and_an_interrupted_training_leaves_a_notebook_that_runs_on(lab):
+@pytest.fixture(scope="module")
+def interrupted(lab):
+    """Part 1, interrupted after a few epochs of its training, and what the training showed until then."""
     notebook = lab("part1_mnist")
     notebook.menu("Run", "Run All Cells")
-    training = notebook.cell("training.train(")
-    seen = []
+    training = notebook.cell("utilities.train(")
+    shown = []
 
-    def two_states():
-        bars = training.locator("progress")
-        if bars.count() and training.locator(".jp-RenderedSVG").count():
-            state = (
-                training.locator(".jp-OutputArea").inner_text(),
-                training.locator(".jp-RenderedSVG img, .jp-RenderedSVG svg").first.evaluate(
-                    "e => e.src || e.outerHTML"
-                ),
-            )
-            if all(a != b for one in seen[-1:] for a, b in zip(one, state, strict=True)):
-                seen.append(state)
-        return len(seen) >= 3
+    def three_states():
+        if training.locator("progress").count() and training.locator(".jp-RenderedSVG").count():
+            curves = training.locator(".jp-RenderedSVG img, .jp-RenderedSVG svg").first
+            state = training.locator(".jp-OutputArea").inner_text(), curves.evaluate("e => e.src || e.outerHTML")
+            if not shown or all(before != now for before, now in zip(shown[-1], state, strict=True)):
+                shown.append(state)
+        return len(shown) >= 3
 
-    wait_for("curves that grow", two_states, limit=120)
-    assert re.search(
-        rf"LeNet-5 on MNIST: epoch \d+ of {EPOCHS} · .* so far, about .* left · validation F1 0\.\d{{4}}", seen[0][0]
-    )
+    wait_for("curves that grow", three_states, limit=120)
     training.scroll_into_view_if_needed()
     notebook.screenshot("training")
     notebook.page.locator('[data-command="notebook:interrupt-kernel"], [title^="Interrupt"]').first.click()
     notebook.wait_until_all_ran(limit=180)
-    outputs = notebook.cells()[notebook.index("training.train(")]["outputs"]
-    text = "".join("".join(output["text"]) for output in outputs if output["output_type"] == "stream")
-    epochs = int(re.search(rf"Interrupted after epoch (\d+) of {EPOCHS}", text)[1])
-    shown = [sorted(output["data"]) for output in outputs if "data" in output]
-    assert shown == [["image/svg+xml", "text/plain"], ["text/html", "text/plain"]]
-    assert f"{epochs} epochs in" in "".join(outputs[1]["data"]["text/html"]), (
-        "the table is of the epochs that were trained"
-    )
-    summary = notebook.cells()[notebook.index("After {text.pluralize")]["outputs"][0]["data"]["text/markdown"]
-    assert f"After {epochs} epochs" in "".join(summary)
-    metrics = json.loads((files.output_folder("browser") / "metrics" / "part1_mnist.json").read_text())
+    return notebook.cells(), notebook.index, [line for line, _ in shown]
+
+
+def outputs_of(interrupted, text):
+    cells, index, _ = interrupted
+    return cells[index(text)]["outputs"]
+
+
+def finished_epochs(interrupted):
+    streams = [one for one in outputs_of(interrupted, "utilities.train(") if one["output_type"] == "stream"]
+    printed = "".join("".join(output["text"]) for output in streams)
+    return int(re.search(rf"Interrupted after epoch (\d+) of {EPOCHS}", printed)[1])
+
+
+def test_a_training_shows_its_progress_and_the_time_left(interrupted):
+    line = interrupted[2][0]
+    progress = rf"LeNet-5 on MNIST: epoch \d+ of {EPOCHS} · .* so far, about .* left · validation F1 0\.\d{{4}}"
+    assert re.search(progress, line)
+
+
+def test_an_interrupted_training_leaves_the_table_of_its_finished_epochs(interrupted):
+    outputs = [output for output in outputs_of(interrupted, "utilities.train(") if "data" in output]
+    assert [sorted(output["data"]) for output in outputs] == [
+        ["image/svg+xml", "text/plain"],
+        ["text/html", "text/plain"],
+    ]
+    assert f"{finished_epochs(interrupted)} epochs in" in "".join(outputs[1]["data"]["text/html"])
+
+
+def test_the_cells_after_an_interrupted_training_use_its_finished_epochs(interrupted, project):
+    epochs = finished_epochs(interrupted)
+    (summary,) = outputs_of(interrupted, "After {utilities.pluralize")
+    assert f"After {epochs} epochs" in "".join(summary["data"]["text/markdown"])
+    metrics = json.loads((project / "reports" / "browser" / "metrics" / "part1_mnist.json").read_text())
     assert metrics["trainings"]["LeNet-5"]["epochs"] == epochs
 
 
-@pytest.mark.slow
 def test_every_control_changes_its_picture(lab):
     notebook = lab("part2_fashion_mnist")
     notebook.menu("Run", "Run All Cells")
@@ -261,7 +279,7 @@ def test_every_control_changes_its_picture(lab):
         "feature_maps": [("slide", 0, 1), ("select", 0, 1)],
         "reliability": [("select", 0, 1), ("slide", 0, 2)],
         "embeddings": [("select", 0, "PCA"), ("slide", 0, -3), ("select", 1, "Shirt")],
-        "what_if": [("slide", 0, 1), ("slide", 1, 3), ("slide", 2, -3), ("slide", 3, 4), ("slide", 4, 5)],
+        "perturbation": [("slide", 0, 1), ("slide", 1, 3), ("slide", 2, -3), ("slide", 3, 4), ("slide", 4, 5)],
     }.items():
         cell = notebook.cell(f"explore.{explorer}(")
         cell.scroll_into_view_if_needed()
@@ -288,13 +306,12 @@ def test_every_control_changes_its_picture(lab):
     ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark")])
 def test_the_page_about_a_hand_in_is_readable_and_needs_no_network(browser, smoke_run, width, scheme):
     page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    page.goto((files.output_folder("smoke") / "index.html").as_uri())
+    page.goto((smoke_run.output / "index.html").as_uri())
     assert [url for url in asked if not url.startswith(("data:", "file:"))] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("figure img").evaluate_all(
@@ -309,10 +326,10 @@ def test_the_page_about_a_hand_in_is_readable_and_needs_no_network(browser, smok
     )
     assert light > 600 and dark < 150
     for link in page.locator("a[href$='.pdf'], a[href$='.ipynb']").all():
-        assert (files.output_folder("smoke") / link.get_attribute("href")).exists()
+        assert (smoke_run.output / link.get_attribute("href")).exists()
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "To the results"
     page.keyboard.press("Enter")
     assert page.url.endswith("#results")
-    keep_picture(page, f"index_{width}_{scheme}")
+    keep_screenshot(page, f"index_{width}_{scheme}")
     page.close()

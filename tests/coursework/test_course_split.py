@@ -1,0 +1,218 @@
+import hashlib
+import os
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coursework import course_split, data, files, read_hdf5
+from tests.running import FUZZ_CASES
+
+TRAINING, TEST = 110, 30
+"""Images of each part of the small public data set; `SHAPES` are those of its course split, with two test images a class."""
+SHAPES = {"train_images": (120, 28, 28), "train_labels": (120,), "test_images": (20, 28, 28)}
+
+
+@pytest.fixture
+def public(tmp_path, monkeypatch):
+    """140 images, 14 of each class, in place of the 70,000 of Fashion-MNIST: the four arrays."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (TRAINING + TEST, 28, 28), dtype=np.uint8)
+    labels = random.permutation(np.arange(TRAINING + TEST, dtype=np.uint8) % 10)
+    parts = (images[:TRAINING], labels[:TRAINING], images[TRAINING:], labels[TRAINING:])
+    arrays = dict(zip(data.IDX_FILES, parts, strict=True))
+    headers = {name: bytes(16 if name.startswith("X") else 8) for name in arrays}
+    contents = {data.IDX_FILES[name]: headers[name] + array.tobytes() for name, array in arrays.items()}
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    monkeypatch.setattr(data, "IDX_SIZES", {name: len(content) for name, content in contents.items()})
+    monkeypatch.setitem(data.IDX_SHA256, "fashion_mnist", hashes)
+    monkeypatch.setattr(course_split, "COURSE_SHAPES", SHAPES)
+    monkeypatch.setattr(course_split, "TEST_LABELS_SHAPE", (20,))
+    (tmp_path / "fashion_mnist").mkdir()
+    for name, content in contents.items():
+        (tmp_path / "fashion_mnist" / name).write_bytes(content)
+    return arrays
+
+
+@pytest.fixture
+def folder(public, tmp_path):
+    """A data folder in which the course split was built."""
+    course_split.load_fashion_mnist(data_folder=tmp_path)
+    return tmp_path
+
+
+def load(folder):
+    return course_split.load_fashion_mnist(data_folder=folder)
+
+
+def load_test_labels(folder):
+    return course_split.load_fashion_mnist_test_labels(data_folder=folder)
+
+
+def test_the_official_split_is_that_of_the_public_files(public, tmp_path):
+    loaded = course_split.load_fashion_mnist("official", data_folder=tmp_path)
+    for name, array in public.items():
+        np.testing.assert_array_equal(loaded[name], array)
+
+
+def test_the_course_split_is_stratified(folder):
+    assert np.bincount(load(folder)["y_train"]).tolist() == [12] * 10
+    assert np.bincount(load_test_labels(folder)).tolist() == [2] * 10
+
+
+def test_the_course_split_contains_each_public_image_once_with_its_label(public, folder):
+    loaded = load(folder)
+    expected = zip([*public["X_train"], *public["X_test"]], [*public["y_train"], *public["y_test"]], strict=True)
+    found = zip([*loaded["X_train"], *loaded["X_test"]], [*loaded["y_train"], *load_test_labels(folder)], strict=True)
+    assert sorted((image.tobytes(), label) for image, label in found) == sorted(
+        (image.tobytes(), label) for image, label in expected
+    )
+
+
+def test_the_course_split_of_fashion_mnist_has_the_documented_hash(tmp_path):
+    source = files.DATA_FOLDER / "fashion_mnist"
+    if not source.exists():
+        pytest.skip("data/fashion_mnist is not downloaded")
+    (tmp_path / "fashion_mnist").symlink_to(source)
+    expected = "73bbef6af762cb93851af8164ad15183449320f405d8f8d6a31e1a5b14245c96"
+    assert files.content_hash(load(tmp_path)) == expected
+
+
+def test_an_unknown_split_is_rejected():
+    with pytest.raises(ValueError, match='expected "course" or "official"'):
+        course_split.load_fashion_mnist(split="train")
+
+
+@pytest.mark.fault("a damaged data file")
+def test_a_changed_file_of_this_package_is_kept_and_built_again(folder):
+    path, before = folder / "Fashion_MNIST.h5", load(folder)
+    with h5py.File(path, "r+") as file:
+        file["train_labels"][0] = (before["y_train"][0] + 1) % 10
+    changed = path.read_bytes()
+    with pytest.warns(UserWarning, match=r"it is kept as Fashion_MNIST.h5.damaged and built again"):
+        after = load(folder)
+    np.testing.assert_array_equal(before["y_train"], after["y_train"])
+    assert path.with_name("Fashion_MNIST.h5.damaged").read_bytes() == changed
+
+
+@pytest.mark.fault("a data file that was deleted")
+@pytest.mark.parametrize("content", [None, b"damaged"])
+def test_lost_test_labels_are_built_again_and_the_course_file_stays(folder, content):
+    path, before = folder / "Fashion_MNIST.h5", load_test_labels(folder)
+    modified = path.stat().st_mtime_ns
+    labels = folder / "Fashion_MNIST_test_labels.h5"
+    labels.unlink() if content is None else labels.write_bytes(content)
+    np.testing.assert_array_equal(load_test_labels(folder), before)
+    assert path.stat().st_mtime_ns == modified
+
+
+def write_course_file(folder, **changes):
+    """The course's own file: shapes and dtypes as expected, without labels of the test set and without our hash."""
+    arrays = {name: (shape, "u1" if len(shape) > 1 else "i8") for name, shape in SHAPES.items()} | changes
+    path = folder / "Fashion_MNIST.h5"
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            if array is not None:
+                file.create_dataset(name, *array)
+    return path
+
+
+def test_the_courses_own_file_is_used_as_it_is(public, tmp_path):
+    path = write_course_file(tmp_path)
+    before = path.read_bytes()
+    loaded = load(tmp_path)
+    assert loaded["X_train"].shape == SHAPES["train_images"]
+    assert loaded["y_train"].dtype == np.uint8
+    assert path.read_bytes() == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["Fashion_MNIST.h5", "fashion_mnist"]
+
+
+def test_the_test_labels_of_the_courses_own_file_are_unknown(folder):
+    """Those of our split lie beside it, but they belong to other images."""
+    write_course_file(folder)
+    assert (folder / "Fashion_MNIST_test_labels.h5").exists()
+    assert load_test_labels(folder) is None
+
+
+def test_a_course_file_placed_during_the_build_stays(folder, monkeypatch):
+    (folder / "Fashion_MNIST.h5").unlink()
+    load_idx, placed = course_split.load_idx, []
+
+    def load_while_a_file_is_placed(*arguments):
+        placed.append(write_course_file(folder).read_bytes())
+        return load_idx(*arguments)
+
+    monkeypatch.setattr(course_split, "load_idx", load_while_a_file_is_placed)
+    load(folder)
+    assert [(folder / "Fashion_MNIST.h5").read_bytes()] == placed
+
+
+@pytest.mark.fault("a damaged data file")
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"train_labels": None}, "no dataset train_labels: it holds test_images, train_images"),
+        ({"train_images": ((120, 28, 29), "u1")}, r"shape \(120, 28, 29\)"),
+        ({"train_images": ((120, 28, 28), "f4")}, "dtype float32"),
+        ({"train_labels": ((119,), "i8")}, r"train_labels has shape \(119,\)"),
+        ({"train_labels": ((120,), "f8")}, "expected .* of whole numbers"),
+        ({"test_images": ((19, 28, 28), "u1")}, r"test_images has shape \(19, 28, 28\)"),
+    ],
+)
+def test_a_course_file_with_other_content_is_rejected_and_kept(public, tmp_path, changes, words):
+    path = write_course_file(tmp_path, **changes)
+    before = path.read_bytes()
+    with pytest.raises(data.DataError, match=words):
+        load(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_classes_out_of_range_are_rejected(public, tmp_path):
+    with h5py.File(write_course_file(tmp_path), "r+") as file:
+        file["train_labels"][7] = 10
+    with pytest.raises(data.DataError, match="classes outside 0 to 9"):
+        load(tmp_path)
+
+
+@pytest.mark.fault("a damaged data file")
+@pytest.mark.parametrize("content", [b"", b"not HDF5 at all", None])
+def test_an_unreadable_course_file_is_rejected_and_kept(public, tmp_path, content):
+    path = write_course_file(tmp_path)
+    path.write_bytes(path.read_bytes()[:1000] if content is None else content)
+    before = path.read_bytes()
+    with pytest.raises(data.DataError, match="can't be read as HDF5"):
+        load(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_a_missing_file_is_not_read(tmp_path):
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        course_split.read_h5(tmp_path / "missing.h5", SHAPES)
+
+
+@settings(max_examples=FUZZ_CASES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    dtype=st.sampled_from(["u1", "i1", "i8", "f4", "S3", "bool", "c8"]),
+    shape=st.sampled_from([(3,), (3, 1), (2,), (), (0,), (3, 4, 4)]),
+    value=st.integers(-3, 12),
+    is_group=st.booleans(),
+)
+def test_labels_are_read_exactly_if_they_have_the_expected_form(tmp_path, dtype, shape, value, is_group):
+    path = tmp_path / "file.h5"
+    with h5py.File(path, "w") as file:
+        file["images"] = np.zeros((3, 4, 4), np.uint8)
+        if is_group:
+            file.create_group("labels")
+        else:
+            file["labels"] = np.full(shape, value).astype(dtype)
+    is_class = dtype in ("u1", "i1", "i8") and 0 <= np.full((), value).astype(dtype) <= 9
+    try:
+        content, _ = read_hdf5.read(os.fspath(path), {"images": (3, 4, 4), "labels": (3,)})
+    except read_hdf5.UnfitError as error:
+        assert len(str(error)) > 10
+        assert is_group or shape != (3,) or not is_class
+    else:
+        assert not is_group and shape == (3,) and is_class
+        assert content["labels"].tolist() == [value] * 3
