@@ -17,7 +17,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import papermill
 import yaml
 
 from coursework import files
@@ -207,6 +206,8 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=16)
 def _declared(notebook: Path, modified: int) -> dict[str, Any]:
     """The declarations of a notebook, cached for each time of its last change."""
+    import papermill  # which takes a second
+
     try:
         return papermill.inspect_notebook(notebook)
     except ValueError as error:

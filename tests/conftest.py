@@ -140,21 +140,44 @@ class SmokeRun:
         return self.project / "reports" / "smoke"
 
 
-@pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory):
-    """`make report submit score` from scratch, once for all tests and workers. A test that changes it asks for `own_run`."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # which all workers share
+@pytest.hookimpl(trylast=True)  # after the tests were shuffled
+def pytest_collection_modifyitems(items):
+    """Run the tests of the smoke run last, because it runs in the background meanwhile."""
+    items.sort(key=lambda item: "smoke_run" in item.fixturenames)
+
+
+def run_smoke_profile_once(folder: Path, variables: dict[str, str]) -> Path:
+    """Make the smoke run below a folder unless it is there, or wait for the worker that makes it; return its record."""
     project, record = folder / "smoke_run", folder / "smoke_run.json"
     with filelock.FileLock(folder / "smoke_run.lock"):
         if not record.exists():
             shutil.rmtree(project, ignore_errors=True)  # of a worker that was killed
-            result = make(copy_project(project), "report", "submit", "score")
+            result = make(copy_project(project), "report", "submit", "score", variables=variables)
             record.write_text(json.dumps([result.returncode, result.stdout, result.stderr]))
-    returncode, stdout, stderr = json.loads(record.read_text())
+    return record
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """A temporary folder that all workers of xdist share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def smoke_run_in_background(request, shared_folder):
+    """Starts the smoke run before the first test if any test needs it."""
+    if any("smoke_run" in item.fixturenames for item in request.session.items):
+        arguments = shared_folder, dict(os.environ)
+        threading.Thread(target=run_smoke_profile_once, args=arguments, daemon=True).start()
+
+
+@pytest.fixture(scope="session")
+def smoke_run(shared_folder):
+    """`make report submit score` from scratch, once for all tests and workers. A test that changes it asks for `own_run`."""
+    returncode, stdout, stderr = json.loads(run_smoke_profile_once(shared_folder, dict(os.environ)).read_text())
     assert returncode == 0, stdout + stderr
-    return SmokeRun(project, stdout, stderr)
+    return SmokeRun(shared_folder / "smoke_run", stdout, stderr)
 
 
 @pytest.fixture
@@ -177,7 +200,7 @@ def enter(monkeypatch):
 
 @pytest.fixture(scope="session")
 def new_project(tmp_path_factory):
-    """A copy of the project in which nothing is made yet; tests must not change it."""
+    """A copy of the project in which nothing is made yet. Tests may run make in it, but must not let it make anything."""
     return copy_project(tmp_path_factory.mktemp("project") / "new")
 
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -43,17 +44,16 @@ def _git_files(*options: str) -> list[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
 
 
-def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(project: Path, *arguments: str, variables: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
     """Run make with the smoke profile in a copy of the project, as a user would."""
     command = ["make", "PROFILE=smoke", *arguments]
-    return subprocess.run(command, cwd=project, env=environment(project), capture_output=True, text=True)
+    return subprocess.run(command, cwd=project, env=environment(project, variables), capture_output=True, text=True)
 
 
-def environment(project: Path) -> dict[str, str]:
+def environment(project: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """The environment of a command that runs the code of a copy, without the variables of the make that runs the tests."""
-    return {name: value for name, value in os.environ.items() if name not in VARIABLES_OF_MAKE} | {
-        "PYTHONPATH": str(project)
-    }
+    kept = {name: value for name, value in variables.items() if name not in VARIABLES_OF_MAKE}
+    return kept | {"PYTHONPATH": str(project)}
 
 
 def kernels(mark: str) -> list[psutil.Process]:

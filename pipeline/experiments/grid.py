@@ -7,8 +7,6 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import papermill
-
 from coursework import files
 from pipeline.errors import UserError
 from pipeline.parameters import NOTEBOOKS_FOLDER, YamlReader, check_parameters
@@ -151,6 +149,8 @@ def _own_parameters(reader: YamlReader, place: tuple) -> dict[str, Any]:
 
 @functools.cache
 def _floats() -> set[str]:
+    import papermill  # which takes a second
+
     declared = papermill.inspect_notebook(EXPERIMENT)
     return {name for name, declaration in declared.items() if declaration["inferred_type_name"] == "float"}
 

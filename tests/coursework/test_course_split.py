@@ -169,9 +169,10 @@ def test_a_course_file_with_other_content_is_rejected_and_kept(public, tmp_path,
     assert path.read_bytes() == before
 
 
-def test_classes_out_of_range_are_rejected(public, tmp_path):
+@pytest.mark.parametrize("value", [-1, 10])
+def test_classes_out_of_range_are_rejected(public, tmp_path, value):
     with h5py.File(write_course_file(tmp_path), "r+") as file:
-        file["train_labels"][7] = 10
+        file["train_labels"][7] = value
     with pytest.raises(data.DataError, match="classes outside 0 to 9"):
         load(tmp_path)
 

@@ -34,6 +34,14 @@ def test_a_file_is_written_into_a_new_folder(tmp_path):
     assert names(tmp_path / "new") == ["file.txt"]
 
 
+def test_a_file_is_replaced_and_not_overwritten(tmp_path):
+    path, link = tmp_path / "file.txt", tmp_path / "link"
+    write(path, "old")
+    link.hardlink_to(path)
+    write(path, "new")
+    assert (path.read_text(), link.read_text()) == ("new", "old")
+
+
 @pytest.mark.fault("an error while a file is written")
 def test_an_error_leaves_the_previous_file_and_no_other(tmp_path):
     path = tmp_path / "file [1].txt"

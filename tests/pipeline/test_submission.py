@@ -73,4 +73,4 @@ def test_without_held_out_labels_no_score_is_given(new_project, enter, fashion_m
     monkeypatch.setattr(course_split, "load_fashion_mnist_test_labels", lambda: None)
     submission.score("smoke")
     assert "No score: data/Fashion_MNIST.h5 is the course's own file" in capsys.readouterr().out
-    assert not (new_project / "reports" / "smoke").exists()
+    assert not (new_project / "reports" / "smoke" / "metrics" / "score.json").exists()
