@@ -20,9 +20,9 @@ from typing import Any
 
 import h5py
 import nbformat
-import notebook_pdf
 import numpy as np
 
+import notebook_pdf
 from coursework import checkpoint, files
 from coursework.data import DataError
 from coursework.text import pluralize
