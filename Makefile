@@ -29,6 +29,7 @@ RUN := .venv/bin/python -m
 WITH_LOCK = +@$(PYTHON) pipeline/lock.py $(or $1,$(OUTPUT)/.lock) $(MAKE) --no-print-directory
 export PYTHONUTF8 := 1
 export KERAS_BACKEND := tensorflow
+export UV_SYSTEM_CERTS := true# uv trusts the certificates that pip does, also behind a proxy
 # Passed as they are, so that no shell expands them.
 export LEADERBOARD_COMPETITION = $(value KAGGLE)
 export LEADERBOARD_MESSAGE = $(value MESSAGE)
