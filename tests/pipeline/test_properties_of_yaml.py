@@ -12,6 +12,7 @@ from pipeline import parameters
 from pipeline.errors import UserError
 from pipeline.experiments.grid import EXPERIMENT, read_grid
 from pipeline.parameters import check_parameters, read_profile
+from tests.pipeline.test_grid import GRID
 from tests.running import FUZZ_CASES
 
 many = settings(
@@ -32,21 +33,6 @@ nested = st.recursive(
 )
 
 PROFILE = "part1_mnist:\n  epochs: 3\n  seed: 2\npart2_fashion_mnist: {split: official}\n"
-GRID = """\
-seeds: [1, 2]
-baseline: {share: 0.01, epochs: 2}
-full_budget:
-  parameters: {share: 1.0}
-  seeds: [7]
-  variants: [baseline, no dropout]
-claims:
-  - name: dropout
-    claim: Dropout helps.
-    expect: {f1: lower, overfitting: higher}
-    variants:
-      no dropout: {dropout: 0}
-      half the dropout: {dropout: 0.5}
-"""
 
 
 def cuts_of(pieces):
