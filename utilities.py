@@ -1,6 +1,6 @@
 """What the notebooks import: the public names of `coursework`, loaded when they are first used.
 
-`import utilities` prints nothing and loads neither TensorFlow nor Matplotlib. `help(utilities.train)` shows a docstring.
+`import utilities` prints nothing and loads neither TensorFlow nor Matplotlib. `help(utilities.TrainingMonitor)` shows a docstring.
 """
 
 import lazy_loader
@@ -43,7 +43,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "Augmentation",  # random flips, shifts and erased rectangles
         ],
         "training": [
-            "train",  # fit a model with checkpoints and live curves
+            "TrainingMonitor",  # callback of `fit`: live curves, best weights, checkpoint
+            "training_batches",  # shuffled batches for `fit`
         ],
         "models": [
             "load_model",
@@ -90,6 +91,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         ],
         "study_figures": ["plot_cost", "plot_effects", "plot_learning_curves"],
         "submission": ["write_submission"],  # a checked submission.csv
-        "run_record": ["write_metrics"],  # the metrics file of a run
+        "run_record": [
+            "declared_parameters",  # the parameters of a notebook with their values
+            "write_metrics",  # the metrics file of a run
+        ],
     },
 )

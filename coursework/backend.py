@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,7 @@ with _error_stream_redirected():
     import keras
     import tensorflow as tf
 
+warnings.filterwarnings("ignore", "`shuffle=True` was passed")  # `fit` gives this advice for every tf.data pipeline
 tf.get_logger().setLevel("ERROR")  # it warns at length when a fifth model makes its first prediction
 
 __all__ = ["keras", "tf"]

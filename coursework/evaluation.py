@@ -88,7 +88,7 @@ def training_table(history: pd.DataFrame, title: str, rows: int = 6) -> Styler:
     """A short table of a history: the first, the best and the last epoch, and others at equal distances.
 
     Args:
-        history: from `train`.
+        history: from `TrainingMonitor`.
         rows: approximate number of epochs shown.
     """
     best, last = int(history["val_f1"].idxmax()), int(history.index[-1])
@@ -183,7 +183,7 @@ def overfitting_onset(history: pd.DataFrame, patience: int = 3) -> dict[str, Any
     """The onset of overfitting: the validation loss has passed its minimum while the training loss keeps falling.
 
     Args:
-        history: from `train`.
+        history: from `TrainingMonitor`.
         patience: number of epochs that must follow the minimum; a later minimum may be chance.
 
     Returns:

@@ -107,7 +107,7 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
     """The first ten images, and below them their augmented versions in the first epochs of a training with this seed.
 
     Args:
-        images: (n, height, width, channels) uint8, as passed to `train`: the random draws depend on their number.
+        images: (n, height, width, channels) uint8, as passed to `training_batches`: the random draws depend on their number.
     """
     columns = min(10, len(images))
     figure, axes = figure_with_axes(1 + epochs, columns, height=0.62 * (1 + epochs))
@@ -171,7 +171,7 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
     """Loss, accuracy and F1 by epoch, training against validation, with the best epoch marked.
 
     Args:
-        history: from `train`; metrics without a column are not drawn.
+        history: from `TrainingMonitor`; metrics without a column are not drawn.
     """
     shown = {name: label for name, label in TRAINING_METRICS.items() if name in history}
     figure, axes = figure_with_axes(1, len(shown), height=2.6)

@@ -26,7 +26,8 @@ def load_model(path: Path | str) -> keras.Model:
 
 def predict_probabilities(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Class probabilities (n, classes), float32, of uint8 images (n, height, width, channels)."""
-    return model.predict(images, PREDICTION_BATCH_SIZE, verbose=0)
+    starts = range(0, len(images), PREDICTION_BATCH_SIZE)
+    return np.concatenate([model.predict_on_batch(images[start : start + PREDICTION_BATCH_SIZE]) for start in starts])
 
 
 def with_test_time_augmentation(model: keras.Model) -> keras.Model:

@@ -19,7 +19,7 @@ from coursework.text import format_duration
 
 
 class TrainingView:
-    """What `train` shows of a training.
+    """What `TrainingMonitor` shows of a training.
 
     In a notebook, a line shows the progress and the time left, and curves grow with every epoch; at the end, the curves
     and a table remain. A headless kernel shows only these two, and prints a line per epoch to the terminal. Outside of

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+def declared_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of a notebook with their values, when only its cell of parameters, which annotates them, has run.
+
+    Args:
+        namespace: the notebook's `globals()`.
+    """
+    return {name: namespace[name] for name in namespace["__annotations__"]}
+
+
 def write_metrics(
     notebook: str,
     profile: str,
@@ -33,9 +42,9 @@ def write_metrics(
     """Write `metrics/<notebook>.json` to the profile's output folder and return its content.
 
     Args:
-        parameters: the parameters of the run, the seed included.
+        parameters: from `declared_parameters`; the file names the profile, but not the group.
         scores: the figures that the README, the tests and the leaderboard read.
-        histories: the history of each training, from `train`.
+        histories: the history of each training, from `TrainingMonitor`.
         data_sha256: hash of the data, from `content_hash`.
 
     The file also holds what a reader needs to judge the figures: the duration since the kernel started, with the
@@ -45,7 +54,9 @@ def write_metrics(
     content = {
         "notebook": notebook,
         "profile": profile,
-        "parameters": dict(parameters),
+        "parameters": {
+            name: value for name, value in parameters.items() if name != "profile" and not name.startswith("group_")
+        },
         "scores": dict(scores),
         "trainings": {
             name: {

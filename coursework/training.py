@@ -1,12 +1,13 @@
-"""How a model is trained: batches, epochs, early stopping, the best weights."""
+"""How a model is trained: the batches of `fit`, and the callback that keeps the best weights and resumes."""
 
 from __future__ import annotations
 
-import dataclasses
+import math
+import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,33 +17,86 @@ from coursework.augmentation import Augmentation
 from coursework.backend import keras, tf
 from coursework.checks import require_integer
 from coursework.progress import TrainingView
-
-STEPS_PER_EXECUTION = 16
-"""Batches trained in one call into TensorFlow, which spreads the cost of the call; more gains nothing."""
+from coursework.text import pluralize
 
 PREDICTION_BATCH_SIZE = 125
-"""Images validated or predicted at a time. A larger batch is hardly faster, and its activations take more memory."""
+"""Images predicted at a time. A larger batch is hardly faster, and its activations take more memory."""
 
 
-def train(
+def training_batches(
     model: keras.Model,
-    X_train: np.ndarray,
-    y_train: np.ndarray,
-    X_val: np.ndarray,
-    y_val: np.ndarray,
+    images: np.ndarray,
+    labels: np.ndarray,
     *,
-    epochs: int,
     batch_size: int,
     seed: int,
-    patience: int | None = None,
     augmentation: Augmentation | None = None,
-    checkpoint: Path | str | None = None,
-    title: str | None = None,
-) -> pd.DataFrame:
-    """Train a compiled model, show its progress, and leave it with the weights of its best epoch.
+) -> tf.data.Dataset:
+    """The training images in shuffled batches, for `fit`; each pass over them is one epoch.
 
-    The best epoch is the first one with the highest validation F1. `EpochTrainer` describes how batches are drawn. If
-    the optimiser averages the weights (`use_ema=True`), the averages are validated and kept.
+    The order of the images in an epoch, and their augmentation, are functions of the seed and the number of the epoch
+    alone. That number follows from the steps that the model's optimiser has taken, so a resumed training continues with
+    the order that an undisturbed one has. Pass `shuffle=False` to `fit`: the batches are shuffled already.
+
+    Args:
+        model: compiled; the batches count the steps of its optimiser.
+        images: (n, height, width, channels) uint8.
+        labels: (n, ...) as the model's loss expects them.
+        batch_size: images per step; the last batch of an epoch may be smaller.
+        seed: seed of the order of the images and of their augmentation.
+        augmentation: applied to the images of a batch; None leaves them unchanged.
+
+    Raises:
+        ValueError: an argument is out of range, or images and labels do not fit together.
+    """
+    require_integer("batch_size", batch_size, minimum=1)
+    require_integer("seed", seed, minimum=0)
+    require_images("training", images, labels)
+    if not getattr(model, "compiled", False):
+        raise ValueError("the model is not compiled: call model.compile(optimizer, loss, metrics) first")
+    steps = -(-len(images) // batch_size)
+    iterations, all_images, all_labels = model.optimizer.iterations, tf.constant(images), tf.constant(labels)
+
+    def draw(finished_steps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epoch = int(finished_steps) // steps + 1
+        order = np.random.default_rng((seed, epoch)).permutation(len(images))
+        if augmentation is None:
+            return order, np.empty((len(images), 0), np.int32)
+        return order, augmentation.draw(*images.shape[:3], seed, epoch)[order]
+
+    def epoch_of_batches(_):
+        order, drawn = tf.numpy_function(draw, [iterations.value], [tf.int64, tf.int32])
+
+        def batch(step):
+            rows = slice(step * batch_size, (step + 1) * batch_size)
+            batch_images = tf.ensure_shape(tf.gather(all_images, order[rows]), [None, *images.shape[1:]])
+            if augmentation is not None:
+                batch_images = augmentation.apply(batch_images, drawn[rows])
+            return batch_images, tf.ensure_shape(tf.gather(all_labels, order[rows]), [None, *labels.shape[1:]])
+
+        return tf.data.Dataset.range(steps).map(batch)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = 1  # of two cores, the training needs both
+    batches = tf.data.Dataset.from_tensors(0).flat_map(epoch_of_batches).prefetch(4)
+    return batches.apply(tf.data.experimental.assert_cardinality(steps)).with_options(options)
+
+
+def require_images(part: str, images: np.ndarray, labels: np.ndarray) -> None:
+    """Raise a ValueError unless these are uint8 images with as many labels."""
+    if len(images) != len(labels) or len(images) == 0:
+        raise ValueError(f"{len(images)} {part} images and {len(labels)} labels: expected as many, at least one")
+    if images.dtype != np.uint8:
+        raise ValueError(f"{part} images are {images.dtype}: expected uint8, the model scales them itself")
+
+
+class TrainingMonitor(keras.callbacks.EarlyStopping):
+    """The callback of a training: it shows the curves, keeps the best weights, and resumes from a checkpoint.
+
+    It is Keras's `EarlyStopping` on the validation F1 of `F1Score`: at the end, the model has the weights of its best
+    epoch, the first one with the highest validation F1. If the optimiser averages the weights (`use_ema=True`), the
+    averages are validated and kept.
 
     In a notebook, the curves grow during training. Interrupt ends the training after the last finished epoch and keeps
     its history and the best weights so far, so that the cells below can be run. Outside of notebooks, each epoch prints
@@ -53,203 +107,164 @@ def train(
     `checkpoint.restore`.
 
     Args:
-        model: compiled, with a metric named "f1" (`F1Score`).
-        X_train, X_val: (n, height, width, channels) uint8 images.
-        y_train, y_val: one-hot (n, classes) or class indices (n,), as the model's loss expects.
-        epochs: maximum number of passes over the training images.
-        batch_size: images per step; the last batch of an epoch may be smaller.
-        seed: seed of the order of the images and of their augmentation.
-        patience: stop after this number of epochs without a higher validation F1; None trains all epochs.
-        augmentation: applied to the training images; None leaves them unchanged.
-        checkpoint: file that is written after every epoch; None writes none.
         title: title of the figure and the table; by default, the model's name.
+        patience: stop after this number of epochs without a higher validation F1; None trains all epochs.
+        checkpoint: file that is written after every epoch; None writes none.
+        data: the batches, the validation images and their labels, by which a checkpoint recognises its training.
 
-    Returns:
-        One row per epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with the
-        prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`. Its attribute
-        `attrs["restored_seconds"]` is the part of the seconds that came from the checkpoint.
-
-    Raises:
-        ValueError: an argument is out of range, the data do not fit together, or the model is not compiled so.
+    Raises, within `fit`:
+        ValueError: the data do not fit together, or there is no validation F1.
         ArithmeticError: the training diverged.
         KeyboardInterrupt: it was interrupted in a headless kernel, or before the first epoch was finished.
-    """
-    _check_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience)
-    trainer = EpochTrainer(model, X_train, y_train, batch_size, seed, augmentation)
-    view = TrainingView(title or model.name, epochs)
-    history: list[dict[str, float]] = []
-    best_weights, restored_seconds = None, 0.0
-    if checkpoint is not None and (unknown := checkpoints.custom_code(model)):
-        view.say(
-            f"the code of {', '.join(unknown)} is not part of the model's configuration, so a checkpoint cannot tell whether "
-            "it changed: training starts from scratch and writes no checkpoint"
-        )
-        checkpoint = None
-    if checkpoint is not None:
-        checkpoint = Path(checkpoint)
-        settings = {"epochs": epochs, "batch_size": batch_size, "seed": seed, "patience": patience}
-        settings["augmentation"] = augmentation and dataclasses.asdict(augmentation)
-        identity = checkpoints.training_identity(model, (X_train, y_train, X_val, y_val), settings)
-        history, best_weights = checkpoints.restore(checkpoint, identity, model, view.say)
-        restored_seconds = sum(row["seconds"] for row in history)
-    for epoch, row in enumerate(history, start=1):
-        view.begin(epoch)
-        view.end(row, restored=True)
-    best = _best_epoch(history), best_weights
-    try:
-        for epoch in range(len(history) + 1, epochs + 1):
-            if patience is not None and epoch - 1 - best[0] >= patience:
-                view.say(f"stopped: no higher validation F1 in {patience} epochs")
-                break
-            view.begin(epoch)
-            row, weights = train_epoch(trainer, epoch, X_val, y_val, view.progress)
-            if _best_epoch([*history, row]) == epoch:
-                # Before the history grows: whenever it is interrupted, the best weights are no older than the history.
-                best = epoch, weights
-            history.append(row)
-            if checkpoint is not None:
-                checkpoints.save(checkpoint, identity, model, history, best[1])
-            view.end(row)
-    except KeyboardInterrupt:
-        if not view.live:
-            raise
-        if best[1] is None:
-            raise KeyboardInterrupt("no epoch was finished, so there are no weights to continue with") from None
-        if best[0] > len(history):
-            history.append(row)
-        view.history = history
-        kept = f"Interrupted after epoch {len(history)} of {epochs}. The cells below use its history and the best weights so far"
-        resume = "; to resume the training, run the cells again from the one that builds the model."
-        view.say(f"{kept}{resume if checkpoint is not None else '.'}")
-    best_epoch, best_weights = best
-    model.set_weights(best_weights)
-    view.finish()
-    view.say(f"weights of epoch {best_epoch} restored: validation F1 {history[best_epoch - 1]['val_f1']:.4f}")
-    table = pd.DataFrame(history, index=pd.RangeIndex(1, len(history) + 1, name="epoch"))
-    table.attrs["restored_seconds"] = restored_seconds
-    return table
-
-
-def _best_epoch(history: list[dict[str, float]]) -> int:
-    """Number of the first epoch with the highest validation F1; 0 for an empty history."""
-    return max(range(1, len(history) + 1), key=lambda epoch: history[epoch - 1]["val_f1"], default=0)
-
-
-def train_epoch(
-    trainer: EpochTrainer, epoch: int, X_val: np.ndarray, y_val: np.ndarray, progress: Callable[[float], None]
-) -> tuple[dict[str, float], list[np.ndarray]]:
-    """Train and validate one epoch; return its row of the history and the validated weights."""
-    began, model = time.perf_counter(), trainer.model
-    row = trainer.run(epoch, progress)
-    learning_rate = float(model.optimizer.learning_rate)
-    with averaged_weights(model):
-        validation = model.evaluate(X_val, y_val, PREDICTION_BATCH_SIZE, verbose=0, return_dict=True)
-        weights = model.get_weights()
-    row |= {f"val_{name}": value for name, value in validation.items()}
-    row |= {"learning_rate": learning_rate, "seconds": time.perf_counter() - began}
-    if not np.isfinite([row["loss"], row["val_loss"]]).all():
-        raise ArithmeticError(f"the loss is not finite after epoch {epoch}: try a smaller learning rate")
-    return row, weights
-
-
-@contextmanager
-def averaged_weights(model: keras.Model) -> Iterator[None]:
-    """Give the model the moving average of its weights within the block, if its optimiser keeps one."""
-    if not model.optimizer.use_ema:
-        yield
-        return
-    kept = [variable.numpy() for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    yield
-    for variable, value in zip(model.trainable_variables, kept, strict=True):
-        variable.assign(value)
-
-
-def _check_arguments(model, X_train, y_train, X_val, y_val, epochs, batch_size, seed, patience) -> None:
-    require_integer("epochs", epochs, minimum=1)
-    require_integer("batch_size", batch_size, minimum=1)
-    require_integer("seed", seed, minimum=0)
-    if patience is not None:
-        require_integer("patience", patience, minimum=1)
-    for part, images, labels in (("training", X_train, y_train), ("validation", X_val, y_val)):
-        if len(images) != len(labels) or len(images) == 0:
-            raise ValueError(
-                f"{len(images)} {part} images and {len(labels)} labels: expected equal numbers, at least one of each"
-            )
-        if images.dtype != np.uint8:
-            raise ValueError(f"{part} images are {images.dtype}: expected uint8, the model scales them itself")
-    if not getattr(model, "compiled", False):
-        raise ValueError("the model is not compiled: call model.compile(optimizer, loss, metrics) first")
-    if "f1" not in model.evaluate(X_val[:1], y_val[:1], verbose=0, return_dict=True):
-        raise ValueError('the model has no metric named "f1": compile it with metrics=[..., utilities.F1Score()]')
-
-
-class EpochTrainer:
-    """Trains a compiled model one epoch at a time.
-
-    The order of the images in epoch number e, and their augmentation, are functions of (seed, e) alone. The images stay
-    in
-    memory as they are: `STEPS_PER_EXECUTION` batches at a time are gathered from them and trained in one call into
-    TensorFlow.
-
-    Args:
-        model: a compiled Keras model.
-        images: (n, height, width, channels) uint8.
-        labels: (n, ...) as the model's loss expects them.
-        batch_size: images per step; the last batch of an epoch may be smaller.
-        seed: seed of the order of the images and of their augmentation.
-        augmentation: applied to the images of a batch; None leaves them unchanged.
     """
 
     def __init__(
         self,
-        model: keras.Model,
-        images: np.ndarray,
-        labels: np.ndarray,
-        batch_size: int,
-        seed: int,
-        augmentation: Augmentation | None = None,
+        title: str | None = None,
+        *,
+        data: tuple[tf.data.Dataset, np.ndarray, np.ndarray],
+        patience: int | None = None,
+        checkpoint: Path | str | None = None,
     ):
-        self.model, self.images, self.labels, self.batch_size, self.seed = model, images, labels, batch_size, seed
-        self.augmentation = augmentation
-        model.optimizer.build(model.trainable_variables)
+        if patience is not None:
+            require_integer("patience", patience, minimum=1)
+        require_images("validation", *data[1:])
+        super().__init__("val_f1", mode="max", patience=patience or math.inf, restore_best_weights=True)
+        self.title, self.data, self.checkpoint = title, data, None if checkpoint is None else Path(checkpoint)
 
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec([None, None, *images.shape[1:]], images.dtype),
-                tf.TensorSpec([None, None, *labels.shape[1:]], labels.dtype),
-                tf.TensorSpec([None, None, None], tf.int32),
-            ]
+    @property
+    def history(self) -> pd.DataFrame:
+        """One row per epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with the
+        prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`. Its attribute
+        `attrs["restored_seconds"]` is the part of the seconds that came from the checkpoint."""
+        table = pd.DataFrame(self.rows, index=pd.RangeIndex(1, len(self.rows) + 1, name="epoch"))
+        table.attrs["restored_seconds"] = self.restored_seconds
+        return table
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        super().on_train_begin(logs)
+        self.rows: list[dict[str, float]] = []
+        self.restored_seconds, self.interrupted = 0.0, False
+        self.view = TrainingView(self.title or self.model.name, self.params["epochs"])
+        self._warn_of_slow_statistics()
+        self._restore()
+        # Where `fit` begins, as Keras's own BackupAndRestore tells it.
+        self.model._initial_epoch = self.params["epochs"] if self.wait >= self.patience else len(self.rows)
+        if self.view.live:
+            self.other_handler = signal.signal(signal.SIGINT, self._interrupt)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.began = time.perf_counter()
+        self.view.begin(epoch + 1)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
+        self.view.progress(min(1.0, (batch + 1) / self.params["steps"]))
+
+    def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Validate the averaged weights, if the optimiser keeps some, until the end of the epoch."""
+        self.is_whole = not self.interrupted
+        self.model.stop_evaluating = self.interrupted
+        self.trained = averaged(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        if "val_f1" not in logs:
+            raise ValueError(
+                "there is no validation F1: compile the model with metrics=[..., utilities.F1Score()] and pass "
+                "validation_data to fit"
+            )
+        if self.is_whole:
+            learning_rate = float(self.model.optimizer.learning_rate)
+            self.rows.append(logs | {"learning_rate": learning_rate, "seconds": time.perf_counter() - self.began})
+            if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
+                raise ArithmeticError(f"the loss is not finite after epoch {epoch + 1}: try a smaller learning rate")
+            super().on_epoch_end(epoch, logs)
+        for variable, value in zip(self.model.trainable_variables, self.trained, strict=False):  # none without averages
+            variable.assign(value)
+        if self.is_whole:
+            if self.checkpoint is not None:
+                checkpoints.save(self.checkpoint, self.identity, self.model, self.rows, self.best_weights)
+            self.view.end(self.rows[-1])
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        self.model._initial_epoch = 0
+        if self.view.live:
+            signal.signal(signal.SIGINT, self.other_handler)
+        if not self.rows:
+            raise KeyboardInterrupt("no epoch was finished, so there are no weights to continue with")
+        super().on_train_end(logs)
+        epochs, finished = self.params["epochs"], len(self.rows)
+        if self.interrupted and finished < epochs:
+            resume = "; to resume the training, run the cells again from the one that builds the model"
+            self.view.say(
+                f"Interrupted after epoch {finished} of {epochs}. The cells below use its history and the best weights "
+                f"so far{'' if self.checkpoint is None else resume}."
+            )
+        elif finished < epochs:
+            self.view.say(f"stopped: no higher validation F1 in {pluralize(self.patience, 'epoch')}")
+        self.view.finish()
+        best = self.rows[self.best_epoch]["val_f1"]
+        self.view.say(f"weights of epoch {self.best_epoch + 1} restored: validation F1 {best:.4f}")
+
+    def _restore(self) -> None:
+        """Continue from the checkpoint of this training, if there is one."""
+        if self.checkpoint is None:
+            return
+        if unknown := checkpoints.custom_code(self.model):
+            self.view.say(
+                f"the code of {', '.join(unknown)} is not part of the model's configuration, so a checkpoint cannot tell "
+                "whether it changed: training starts from scratch and writes no checkpoint"
+            )
+            self.checkpoint = None
+            return
+        self.model.optimizer.build(self.model.trainable_variables)
+        self.identity = identity(
+            self.model, self.data, self.params["epochs"], None if self.patience == math.inf else self.patience
         )
-        def train_batches(image_batches, label_batches, drawn):
-            for step in tf.range(tf.shape(image_batches)[0]):
-                batch = image_batches[step]
-                if augmentation is not None:
-                    batch = augmentation.apply(batch, drawn[step])
-                model.train_step((batch, label_batches[step]))
+        self.rows, best_weights = checkpoints.restore(self.checkpoint, self.identity, self.model, self.view.say)
+        for epoch, row in enumerate(self.rows, start=1):
+            self.view.begin(epoch)
+            self.view.end(row, restored=True)
+        if self.rows:
+            self.restored_seconds = sum(row["seconds"] for row in self.rows)
+            scores = [row["val_f1"] for row in self.rows]
+            self.best, self.best_epoch, self.best_weights = max(scores), int(np.argmax(scores)), best_weights
+            self.wait = len(scores) - 1 - self.best_epoch
 
-        self._train_batches = train_batches
+    def _warn_of_slow_statistics(self) -> None:
+        """Warn if batch normalisations will end with running statistics that are partly their initial values."""
+        updates = self.params["epochs"] * self.params["steps"]
+        momenta = [layer.momentum for layer in all_layers(self.model) if hasattr(layer, "moving_variance")]
+        if momenta and (kept := max(momenta) ** updates) > 0.01:
+            self.view.say(
+                f"the running statistics of batch normalisation, with momentum {max(momenta)} and {updates:,} updates, will "
+                f"keep {kept:.0%} of their initial values, which makes validation scores worse: train for more epochs, or "
+                f"build the layers with a momentum of at most {math.floor(100 * 0.01 ** (1 / updates)) / 100:.2f}"
+            )
 
-    def run(self, epoch: int, progress: Callable[[float], None] = lambda fraction: None) -> dict[str, float]:
-        """Train epoch number `epoch` and return its loss and metrics; `progress` is called with the finished fraction."""
-        self.model.reset_metrics()
-        images, trained = len(self.images), 0
-        drawn = np.empty((images, 0), np.int32)
-        if self.augmentation is not None:
-            drawn = self.augmentation.draw(*self.images.shape[:3], self.seed, epoch)
-        for batches in self.shuffled_batches(epoch):
-            self._train_batches(self.images[batches], self.labels[batches], drawn[batches])
-            trained += batches.size
-            progress(trained / images)
-        return {name: float(value) for name, value in self.model.get_metrics_result().items()}
+    def _interrupt(self, *signal_and_frame: Any) -> None:
+        """End the training after the batch; a second interrupt ends it at once."""
+        self.interrupted = self.model.stop_training = True
+        signal.signal(signal.SIGINT, self.other_handler)
 
-    def shuffled_batches(self, epoch: int) -> Iterator[np.ndarray]:
-        """Row numbers in shuffled order, (steps, batch_size); the remainder as a last, smaller batch."""
-        images = len(self.images)
-        order = np.random.default_rng((self.seed, epoch)).permutation(images)
-        full = images // self.batch_size * self.batch_size
-        batches = order[:full].reshape(-1, self.batch_size)
-        for start in range(0, len(batches), STEPS_PER_EXECUTION):
-            yield batches[start : start + STEPS_PER_EXECUTION]
-        if full < images:
-            yield order[np.newaxis, full:]
+
+def identity(model: keras.Model, data: tuple, epochs: int, patience: float | None) -> dict[str, str]:
+    """Hashes of all that determines the result of a training; the first epoch's batches stand for those of all epochs."""
+    batches, *validation = data
+    arrays = [*(part.numpy() for batch in batches for part in batch), *validation]
+    return checkpoints.training_identity(model, arrays, {"epochs": epochs, "patience": patience})
+
+
+def averaged(model: keras.Model) -> list[np.ndarray]:
+    """Give the model the moving average of its weights, if its optimiser keeps one, and return the trained weights."""
+    if not model.optimizer.use_ema:
+        return []
+    trained = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    return trained
+
+
+def all_layers(model: keras.Layer) -> Iterator[keras.Layer]:
+    """The layers of a model and of the models within it."""
+    for layer in getattr(model, "layers", []):
+        yield layer
+        yield from all_layers(layer)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coursework import checkpoint, optimizers, training
 from coursework.augmentation import Augmentation
 from coursework.metrics import F1Score
+from tests import models
 from tests.models import bright_images, small_layers, small_model
 from tests.running import FUZZ_CASES
 
@@ -26,23 +27,25 @@ OPTIONS = {"epochs": EPOCHS, "batch_size": 16, "seed": 1, "augmentation": Augmen
 def full_options_model():
     """A model with all that a checkpoint must restore: dropout, normalisation, a schedule and averaged weights."""
     keras.utils.clear_session()  # the layers have the same names as in a new kernel
-    model = small_layers(keras.layers.BatchNormalization())
+    model = small_layers(keras.layers.BatchNormalization(momentum=0.4))
     schedule = optimizers.one_cycle(0.02, images=90, batch_size=16, epochs=EPOCHS)
     optimizer = keras.optimizers.AdamW(schedule, use_ema=True, ema_momentum=0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[F1Score(num_classes=3)])
+    metrics = [F1Score(num_classes=3)]
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=metrics, steps_per_execution=2)
     return model
 
 
 def train(path, **options):
     model = full_options_model()
-    return model, training.train(model, *IMAGES, **OPTIONS | options, checkpoint=path)
+    return model, models.train(model, **OPTIONS | options, checkpoint=path)
 
 
-def identity(model, images=IMAGES, **changes):
-    """The identity that `train` gives a training."""
-    options = OPTIONS | {"patience": None} | changes
-    values = options | {"augmentation": dataclasses.asdict(options["augmentation"])}
-    return checkpoint.training_identity(model, images, values)
+def identity(model, images=IMAGES, patience=None, **changes):
+    """The identity that `TrainingMonitor` gives a training."""
+    X_train, y_train, X_val, y_val = images
+    options = {name: value for name, value in (OPTIONS | changes).items() if name != "epochs"}
+    batches = training.training_batches(model, X_train, y_train, **options)
+    return training.identity(model, (batches, X_val, y_val), EPOCHS, patience)
 
 
 @dataclasses.dataclass
@@ -72,17 +75,10 @@ def undisturbed(tmp_path_factory):
         contents.append(path.read_bytes())
 
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
-        patch.setattr(training, "STEPS_PER_EXECUTION", 2)
         patch.setattr(checkpoint, "save", save_and_keep)
         model, history = train(path)
     optimizer = [variable.numpy() for variable in model.optimizer.variables]
     return Undisturbed(model.get_weights(), optimizer, history, said.getvalue().splitlines(), contents)
-
-
-@pytest.fixture(autouse=True)
-def several_executions(monkeypatch):
-    """Two batches to a call into TensorFlow, so that an epoch of these few images takes several calls."""
-    monkeypatch.setattr(training, "STEPS_PER_EXECUTION", 2)
 
 
 def assert_equal(arrays, others):
@@ -94,29 +90,26 @@ def without_seconds(lines):
     return [line.rpartition("|")[0] for line in lines]
 
 
-def interrupt_in_epoch(monkeypatch, number):
-    """Interrupt the training in the middle of an epoch, with half-changed weights."""
-    run = training.EpochTrainer.run
+class InterruptInEpoch(keras.callbacks.Callback):
+    """Interrupts the training in the middle of an epoch, with half-changed weights."""
 
-    def run_or_stop(trainer, epoch, progress):
-        if epoch == number:
-            trainer.model.set_weights([np.zeros_like(array) for array in trainer.model.get_weights()])
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch + 1 == self.number:
+            self.model.set_weights([np.zeros_like(array) for array in self.model.get_weights()])
             raise KeyboardInterrupt
-        return run(trainer, epoch, progress)
-
-    monkeypatch.setattr(training.EpochTrainer, "run", run_or_stop)
 
 
 @pytest.mark.fault("a training interrupted in an epoch")
 @pytest.mark.parametrize("finished", [1, 2, 3])
-def test_an_interrupted_training_resumes_and_ends_with_the_same_bits(
-    undisturbed, tmp_path, monkeypatch, capsys, finished
-):
+def test_an_interrupted_training_resumes_and_ends_with_the_same_bits(undisturbed, tmp_path, capsys, finished):
     path = tmp_path / "model.npz"
     if finished == 1:
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            interrupt_in_epoch(patch, finished + 1)
-            train(path)
+        with pytest.raises(KeyboardInterrupt):
+            train(path, callbacks=[InterruptInEpoch(finished + 1)])
     else:
         undisturbed.place(path, finished)
     capsys.readouterr()
@@ -132,16 +125,15 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_bits(
 
 
 @pytest.mark.fault("a training interrupted in an epoch")
-def test_a_resumed_training_counts_the_epochs_without_improvement_before_it(tmp_path, monkeypatch):
-    def train_without_learning():
-        model = small_model(learning_rate=1e-12)
-        options = {"epochs": 9, "batch_size": 16, "seed": 1, "patience": 2, "checkpoint": tmp_path / "model.npz"}
-        return training.train(model, *IMAGES, **options)
+def test_a_resumed_training_counts_the_epochs_without_improvement_before_it(tmp_path):
+    def train_without_learning(*callbacks):
+        options = {"epochs": 9, "patience": 2, "checkpoint": tmp_path / "model.npz", "callbacks": callbacks}
+        return models.train(small_model(learning_rate=1e-12), **options)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        interrupt_in_epoch(patch, 3)
-        train_without_learning()
+    with pytest.raises(KeyboardInterrupt):
+        train_without_learning(InterruptInEpoch(3))
     assert len(train_without_learning()) == 3
+    assert len(train_without_learning(InterruptInEpoch(4))) == 3  # a finished training is not continued
 
 
 def test_the_learning_rate_of_a_schedule_is_recorded(undisturbed):
@@ -167,10 +159,10 @@ def other_labels():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"seed": 2}, "settings"),
-        ({"batch_size": 8}, "settings"),
+        ({"seed": 2}, "data"),
+        ({"batch_size": 8}, "data"),
         ({"patience": 1}, "settings"),
-        ({"augmentation": Augmentation(shift=1)}, "settings"),
+        ({"augmentation": Augmentation(shift=1)}, "data"),
         ({"images": other_labels()}, "data"),
     ],
 )

@@ -6,10 +6,10 @@ import types
 import keras
 import pytest
 
-from coursework import checkpoint, training
+from coursework import checkpoint
 from coursework.metrics import F1Score
 from coursework.optimizers import Muon, cosine_decay
-from tests.models import bright_images
+from tests.models import train
 
 layers = keras.layers
 
@@ -173,8 +173,7 @@ def test_parts_of_keras_and_of_this_package_are_not_named(build):
 def test_a_model_with_its_own_code_is_trained_without_a_checkpoint(own, tmp_path, capsys):
     path = tmp_path / "model.npz"
     for _ in range(2):
-        options = {"epochs": 1, "batch_size": 45, "seed": 1, "checkpoint": path}
-        history = training.train(compiled(own.Scale()), *bright_images(), **options)
+        history = train(compiled(own.Scale()), epochs=1, checkpoint=path)
         notice, *lines = capsys.readouterr().out.splitlines()
         assert notice.startswith("the code of Scale is not part of the model's configuration")
         assert notice.endswith("training starts from scratch and writes no checkpoint")
@@ -185,10 +184,9 @@ def test_a_model_with_its_own_code_is_trained_without_a_checkpoint(own, tmp_path
 
 def test_a_checkpoint_is_not_used_for_a_model_with_its_own_code(own, tmp_path, capsys):
     path = tmp_path / "model.npz"
-    options = {"epochs": 1, "batch_size": 45, "seed": 1, "checkpoint": path}
-    training.train(compiled(), *bright_images(), **options)
+    train(compiled(), epochs=1, checkpoint=path)
     content = path.read_bytes()
     capsys.readouterr()
-    training.train(compiled(own.Scale()), *bright_images(), **options)
+    train(compiled(own.Scale()), epochs=1, checkpoint=path)
     assert "resuming" not in capsys.readouterr().out
     assert path.read_bytes() == content

@@ -210,7 +210,7 @@ def interrupted(lab):
     """Part 1, interrupted after a few epochs of its training, and what the training showed until then."""
     notebook = lab("part1_mnist")
     notebook.menu("Run", "Run All Cells")
-    training = notebook.cell("utilities.train(")
+    training = notebook.cell("utilities.TrainingMonitor(")
     shown = []
 
     def three_states():
@@ -235,7 +235,7 @@ def outputs_of(interrupted, text):
 
 
 def finished_epochs(interrupted):
-    streams = [one for one in outputs_of(interrupted, "utilities.train(") if one["output_type"] == "stream"]
+    streams = [one for one in outputs_of(interrupted, "utilities.TrainingMonitor(") if one["output_type"] == "stream"]
     printed = "".join("".join(output["text"]) for output in streams)
     return int(re.search(rf"Interrupted after epoch (\d+) of {EPOCHS}", printed)[1])
 
@@ -247,7 +247,7 @@ def test_a_training_shows_its_progress_and_the_time_left(interrupted):
 
 
 def test_an_interrupted_training_leaves_the_table_of_its_finished_epochs(interrupted):
-    outputs = [output for output in outputs_of(interrupted, "utilities.train(") if "data" in output]
+    outputs = [output for output in outputs_of(interrupted, "utilities.TrainingMonitor(") if "data" in output]
     assert [sorted(output["data"]) for output in outputs] == [
         ["image/svg+xml", "text/plain"],
         ["text/html", "text/plain"],

@@ -1,11 +1,13 @@
 """The rules that the notebooks keep."""
 
+import ast
 import re
 import urllib.parse
 
 import nbformat
 import pytest
 
+import utilities
 from pipeline.parameters import NOTEBOOKS_FOLDER, REPORTED_NOTEBOOKS
 
 
@@ -48,6 +50,27 @@ def test_the_parameters_are_typed_literals_with_a_comment_each(notebook):
     for line in cell.source.splitlines():
         assert re.fullmatch(r"\w+: (int|float|str|list|bool) = \S.*", line), line
         assert "#" in line or line.startswith("group_members")
+
+
+@pytest.mark.parametrize("notebook", ["part1_mnist", "part2_fashion_mnist", "experiment"], indirect=True)
+def test_the_metrics_hold_the_declared_parameters_and_no_variable_of_a_reader(notebook):
+    sources = [cell.source for cell in code_cells(notebook)]
+    (declarations,) = (cell.source for cell in code_cells(notebook) if "parameters" in cell.metadata.get("tags", []))
+    namespace = {"iteration4_history": object(), "utilities": utilities}
+    exec(declarations, namespace)
+    for line in re.findall(r"^parameters = .+", "\n".join(sources), re.MULTILINE):
+        exec(line, namespace)
+    (call,) = (
+        node
+        for source in sources
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "utilities.write_metrics"
+    )
+    (value,) = (keyword.value for keyword in call.keywords if keyword.arg == "parameters")
+    parameters = eval(compile(ast.Expression(value), "parameters", "eval"), namespace)
+    assert parameters.keys() - {"profile", "group_number", "group_name", "group_members"} == set(
+        re.findall(r"^(?!profile|group)(\w+): ", declarations, re.MULTILINE)
+    )
 
 
 @reported
