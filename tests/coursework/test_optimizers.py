@@ -20,9 +20,9 @@ def test_the_one_cycle_schedule_rises_in_a_line_and_falls_along_half_a_cosine():
     np.testing.assert_allclose(rates[20:], 1 + np.cos(np.pi * np.linspace(0, 1, 81)), atol=1e-5)
 
 
-def updated_by_muon(model):
+def updated_by_muon(model, **options):
     """Names of the layers and variables that Muon updates; Adam's learning rate is zero here, so it changes nothing."""
-    optimizer = optimizers.Muon(0.01, adam_lr_ratio=0.0, weight_decay=None, adam_weight_decay=None)
+    optimizer = optimizers.Muon(0.01, adam_lr_ratio=0.0, weight_decay=None, adam_weight_decay=None, **options)
     variables = model.trainable_variables
     optimizer.build(variables)
     before = [variable.numpy() for variable in variables]
@@ -95,3 +95,17 @@ def test_muon_is_saved_and_loaded_with_its_settings(tmp_path):
     loaded = models.load_model(tmp_path / "model.keras")
     assert type(loaded.optimizer) is optimizers.Muon
     assert loaded.optimizer.get_config() == model.optimizer.get_config()
+
+
+def test_adam_updates_the_layers_that_are_excluded():
+    names = {name for name, _ in updated_by_muon(small_network(), exclude_layers=["hidden"])}
+    assert names == {"second"}
+
+
+def test_without_an_rms_rate_the_update_is_orthogonal():
+    model = keras.Sequential([keras.Input((40,)), layers.Dense(8, use_bias=False)])
+    optimizer, (kernel,) = optimizers.Muon(1.0, rms_rate=None, weight_decay=None), model.trainable_variables
+    before, gradient = kernel.numpy(), np.random.default_rng(0).normal(size=(40, 8)).astype("float32")
+    optimizer.apply([keras.ops.array(gradient)], [kernel])
+    lengths = np.linalg.svd(kernel.numpy() - before, compute_uv=False)
+    assert 0.6 < lengths.min() < lengths.max() < 1.3
