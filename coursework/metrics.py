@@ -28,43 +28,33 @@ class F1Score(keras.metrics.Metric):
     Source: van Rijsbergen, Information Retrieval, 1979; macro average as in scikit-learn.
     """
 
-    def __init__(self, num_classes: int = 10, name: str = "f1", dtype=None, **options):
-        super().__init__(name=name, dtype=dtype, **options)
+    def __init__(self, num_classes: int = 10, name: str = "f1", dtype=None):
+        super().__init__(name=name, dtype=dtype)
         require_integer("num_classes", num_classes, minimum=2)
         self.num_classes = num_classes
-
-        def count(name: str):
-            return self.add_weight(shape=(num_classes,), initializer="zeros", dtype="float64", name=name)
-
-        self.true_positives = count("true_positives")
-        self.actual = count("actual")
-        self.predicted = count("predicted")
-        self.occurrences = count("occurrences")
+        # One row each: true positives, labels, predictions.
+        self.counts = self.add_weight(shape=(3, num_classes), initializer="zeros", dtype="float64", name="counts")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
-        classes = self.num_classes
-        if y_pred.shape[-1] != classes:
-            raise ValueError(f"F1Score was made for {classes} classes, but the predictions have {y_pred.shape[-1]}")
-        one_hot = len(y_true.shape) == 2 and y_true.shape[-1] == classes
-        y_true = ops.argmax(y_true, axis=-1) if one_hot else ops.reshape(y_true, (-1,))
-        actual = ops.one_hot(ops.cast(y_true, "int32"), classes, dtype="float64")
-        predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), classes, dtype="float64")
-        self.occurrences.assign_add(ops.sum(actual + predicted, axis=0))
+        if y_pred.shape[-1] != self.num_classes:
+            raise ValueError(
+                f"F1Score was made for {self.num_classes} classes, but the predictions have {y_pred.shape[-1]}"
+            )
+        is_one_hot = len(y_true.shape) == 2 and y_true.shape[-1] == self.num_classes
+        labels = ops.argmax(y_true, axis=-1) if is_one_hot else ops.cast(ops.reshape(y_true, (-1,)), "int32")
+        actual = ops.one_hot(labels, self.num_classes, dtype="float64")
+        predicted = ops.one_hot(ops.argmax(y_pred, axis=-1), self.num_classes, dtype="float64")
+        counted = ops.stack([actual * predicted, actual, predicted])
         if sample_weight is not None:
-            weight = ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
-            actual, weighted_predicted = actual * weight, predicted * weight
-        else:
-            weighted_predicted = predicted
-        self.true_positives.assign_add(ops.sum(actual * predicted, axis=0))
-        self.actual.assign_add(ops.sum(actual, axis=0))
-        self.predicted.assign_add(ops.sum(weighted_predicted, axis=0))
+            counted = counted * ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
+        self.counts.assign_add(ops.sum(counted, axis=1))
 
     def result(self):
-        denominator = self.actual + self.predicted  # 2 TP + FP + FN
-        scores = ops.where(denominator > 0, 2 * self.true_positives / ops.maximum(denominator, 1e-300), 0.0)
-        occurring = ops.cast(self.occurrences > 0, "float64")
-        return ops.cast(ops.sum(scores * occurring) / ops.maximum(ops.sum(occurring), 1.0), self.dtype)
+        true_positives, actual, predicted = ops.unstack(self.counts, 3)
+        occurring = ops.cast(actual + predicted > 0, "float64")
+        scores = 2 * true_positives / ops.maximum(actual + predicted, 1e-300)
+        return ops.cast(ops.sum(scores) / ops.maximum(ops.sum(occurring), 1.0), self.dtype)
 
     def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
+        return super().get_config() | {"num_classes": self.num_classes}

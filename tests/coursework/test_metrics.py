@@ -20,8 +20,7 @@ def predictions(draw):
     seed = draw(st.integers(0, 2**32 - 1))
     random = np.random.default_rng(seed)
     probabilities = random.random((count, CLASSES)) * random.integers(0, 2, CLASSES)
-    weights = random.choice([0.0, 0.5, 1.0, 3.0], count)
-    weights[0] = 1.0  # scikit-learn refuses weights that are all zero
+    weights = random.choice([0.5, 1.0, 3.0], count)
     return np.array(labels), probabilities, weights
 
 
