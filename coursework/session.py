@@ -6,6 +6,7 @@ import os
 import sys
 
 from coursework.checks import require_integer
+from coursework.versions import require_versions
 
 HEADLESS_VARIABLE = "COURSEWORK_HEADLESS"
 """Environment variable of headless kernels, which show figures in place of widgets. A training prints to the terminal that
@@ -27,7 +28,9 @@ def start(seed: int, threads: int | None = None) -> None:
 
     Raises:
         ValueError: an argument is not an integer or is out of range.
+        ImportError: a package is too old; see `versions`.
     """
+    require_versions()
     require_integer("seed", seed, minimum=0, maximum=2**32 - 1)
     if threads is not None:
         require_integer("threads", threads, minimum=1)

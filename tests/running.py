@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+import nbformat
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,6 +56,18 @@ def environment(project: Path, variables: Mapping[str, str] = os.environ) -> dic
     """The environment of a command that runs the code of a copy, without the variables of the make that runs the tests."""
     kept = {name: value for name, value in variables.items() if name not in VARIABLES_OF_MAKE}
     return kept | {"PYTHONPATH": str(project)}
+
+
+def write_notebook(path: Path, values: Mapping[str, str]) -> None:
+    """Write a copy of the project's notebook with the name of `path`, with other values in its cell of parameters."""
+    notebook = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            for parameter, value in values.items():
+                declaration = rf"^({parameter}: \w+ = )\S+"
+                cell.source, count = re.subn(declaration, rf"\g<1>{value}", cell.source, flags=re.M)
+                assert count == 1, parameter
+    nbformat.write(notebook, path)
 
 
 def kernels(mark: str) -> list[psutil.Process]:

@@ -15,13 +15,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from coursework import session
-from pipeline.parameters import NOTEBOOKS_FOLDER
-from tests.running import copy_project, environment, stop, wait_for
+from tests.running import copy_project, environment, stop, wait_for, write_notebook
 
 pytestmark = pytest.mark.slow
 
@@ -75,14 +73,7 @@ def lab(browser, project, tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
     for name, values in SMALL.items():
-        notebook = nbformat.read(NOTEBOOKS_FOLDER / f"{name}.ipynb", as_version=4)
-        for cell in notebook.cells:
-            if "parameters" in cell.metadata.get("tags", []):
-                for parameter, value in values.items():
-                    declaration = rf"^({parameter}: \w+ = )\S+"
-                    cell.source, count = re.subn(declaration, rf"\g<1>{value}", cell.source, flags=re.M)
-                    assert count == 1, parameter
-        nbformat.write(notebook, folder / "notebooks" / f"{name}.ipynb")
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", values)
     settings = folder / "settings" / "@jupyterlab"
     for plugin, values in (
         ("notebook-extension/tracker", {"windowingMode": "none"}),  # all cells are in the page
