@@ -41,6 +41,8 @@ COURSE_SPLIT_SEED = 0
 HDF5_READER = Path(__file__).with_name("read_hdf5.py")
 READING_TIMEOUT = 120
 """Seconds that reading the course's file may take. It usually takes less than one."""
+READING_MEMORY = 4 << 30
+"""Bytes of address space that reading may use."""
 
 
 def load_fashion_mnist(
@@ -114,19 +116,28 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
 
     Raises:
         FileNotFoundError: the file does not exist.
-        DataError: the file is damaged or has another content.
+        DataError: the file is damaged or has another content, or the user's own memory limit is too low to read it.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes)]
-    problem = None
+    memory = _memory_limit()
+    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes), str(memory)]
+    problem, is_unfit = None, False
     try:
         result = subprocess.run(command, capture_output=True, timeout=READING_TIMEOUT)
         if result.returncode:
+            from coursework.read_hdf5 import DOES_NOT_FIT
+
+            is_unfit = result.returncode == DOES_NOT_FIT
             crashed = "can't be read: it made the HDF5 library crash, so it is damaged"
             problem = crashed if result.returncode < 0 else result.stderr.decode(errors="replace").strip()
     except subprocess.TimeoutExpired:
         problem = f"can't be read within {READING_TIMEOUT} s, so it is damaged"
+    if problem and not is_unfit and memory < READING_MEMORY:
+        raise DataError(
+            f"{path} can't be read with {memory >> 20} MiB of memory, the limit set with `ulimit -v`: "
+            f"allow {READING_MEMORY >> 20} MiB and try again."
+        )
     if problem:
         raise DataError(
             f"{path} {problem}. Delete {path.name} or move it away, and it is built again from the public data."
@@ -135,6 +146,16 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
     stored_hash = json.loads(stream.readline())
     content: dict[str, Any] = {name: np.lib.format.read_array(stream, allow_pickle=False) for name in shapes}
     return content if stored_hash is None else content | {"sha256": stored_hash}
+
+
+def _memory_limit() -> int:
+    """Bytes of address space that reading may use: `READING_MEMORY`, or less if the user has set a lower limit."""
+    if sys.platform == "win32":
+        return READING_MEMORY
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    return min([READING_MEMORY, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
 
 
 def _modified(path: Path) -> int | None:

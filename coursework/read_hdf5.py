@@ -1,7 +1,8 @@
-"""Read arrays from an HDF5 file: `python coursework/read_hdf5.py FILE '{"images": [3, 28, 28]}'`.
+"""Read arrays from an HDF5 file: `python coursework/read_hdf5.py FILE '{"images": [3, 28, 28]}' MEMORY`.
 
 `course_split` runs this in a separate process, because a damaged or hostile file can crash the HDF5 library, make it
-loop forever or fill the memory. The arrays go to standard output, a sentence on an unfit file to standard error.
+loop forever or use more than MEMORY bytes of address space. The arrays go to standard output, a sentence on an unfit
+file to standard error.
 """
 
 from __future__ import annotations
@@ -11,12 +12,11 @@ import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import h5py
 import numpy as np
 
-MEMORY = 4 << 30
-"""Bytes of address space that reading may use."""
 LARGEST_CHUNK = 1 << 26
 """Maximum bytes of a chunk, more than a whole dataset has, so that no compressed chunk fills the memory."""
 DOES_NOT_FIT = 3
@@ -69,11 +69,12 @@ def _require(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
 
 
 def main() -> None:
-    path, shapes = sys.argv[1], json.loads(sys.argv[2])
+    path, shapes, memory = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
     if sys.platform != "win32":
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        with suppress(ValueError, OSError):  # macOS may refuse
+            resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     try:
         arrays, stored_hash = read(path, shapes)
     except UnfitError as error:

@@ -1,5 +1,7 @@
 import hashlib
 import os
+import subprocess
+import sys
 
 import h5py
 import numpy as np
@@ -186,6 +188,25 @@ def test_an_unreadable_course_file_is_rejected_and_kept(public, tmp_path, conten
     with pytest.raises(data.DataError, match="can't be read as HDF5"):
         load(tmp_path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_good_file_is_read_under_a_lower_memory_limit_of_the_user(public, tmp_path):
+    path = write_course_file(tmp_path)
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({3 << 30}, {3 << 30}))"
+    code = f"{limit}; from coursework.course_split import read_h5, Path; print(*read_h5(Path({str(path)!r}), {SHAPES}))"
+    result = subprocess.run([sys.executable, "-c", code], cwd=files.ROOT, capture_output=True, text=True)
+    assert result.stdout.split() == [*SHAPES], result.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_file_that_needs_more_memory_than_the_user_allows_is_not_called_damaged(tmp_path, monkeypatch):
+    reader = tmp_path / "reader.py"
+    reader.write_text("raise MemoryError")
+    monkeypatch.setattr(course_split, "HDF5_READER", reader)
+    monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 30, 1 << 31))
+    with pytest.raises(data.DataError, match=r"with 1024 MiB of memory, .* allow 4096 MiB and try again\.$"):
+        course_split.read_h5(reader, SHAPES)
 
 
 def test_a_missing_file_is_not_read(tmp_path):
