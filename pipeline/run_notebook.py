@@ -53,6 +53,18 @@ CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]{0,300}?/ipykernel_\d+/\d+\.py")
 """The temporary file of a cell, which warnings name with a folder of this machine."""
 
 
+class _ExitError(Exception):
+    """A cell ended the run before its end."""
+
+
+def _require_no_exit(execute_reply: dict[str, Any], **_: Any) -> None:
+    """Raise an error if a cell called `sys.exit(0)` or IPython's `exit`, after which papermill reports a finished run."""
+    content = execute_reply["content"]
+    is_system_exit = content.get("ename") == "SystemExit" and content["evalue"] in ("", "0")
+    if is_system_exit or any(part["source"] == "ask_exit" for part in content.get("payload", [])):
+        raise _ExitError(content["execution_count"])
+
+
 def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
     """Execute a part of the hand-in; write the executed copy to the profile's output folder, atomically.
 
@@ -126,12 +138,19 @@ def execute_notebook(
                 stdout_file=sys.stdout if show else None,
                 stderr_file=sys.stderr if show else None,
                 extra_arguments=KERNEL_ARGUMENTS,
+                on_cell_executed=_require_no_exit,
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
         except PapermillExecutionError as error:
             temporary.replace(failed)
             raise UserError(
                 f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n{kept}"
+            ) from error
+        except _ExitError as error:
+            temporary.replace(failed)
+            raise UserError(
+                f"{source.stem}, code cell {error} calls `exit()` or raises SystemExit: expected a notebook that runs to its last "
+                f"cell, so remove that line\n{kept}"
             ) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would print tracebacks of the interruption

@@ -52,6 +52,13 @@ def test_a_failing_cell_is_named_and_leaves_no_finished_notebook(run_cell, outpu
     assert [path.name for path in output.iterdir()] == ["part1_mnist.failed.ipynb"]
 
 
+@pytest.mark.parametrize("end", ["sys.exit(0)", "raise SystemExit", "exit()", "quit()"])
+def test_a_cell_that_exits_is_named_and_leaves_no_finished_notebook(run_cell, output, end):
+    with pytest.raises(UserError, match=r"part1_mnist, code cell 3 calls `exit\(\)` or raises SystemExit"):
+        run_cell(f"import sys\n{end}")
+    assert [path.name for path in output.iterdir()] == ["part1_mnist.failed.ipynb"]
+
+
 @pytest.mark.fault("a kernel killed, as for lack of memory")
 def test_a_killed_kernel_is_reported_and_leaves_no_finished_notebook(run_cell, output):
     with pytest.raises(UserError, match="the kernel died, most likely because the machine ran out of memory") as error:
