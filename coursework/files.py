@@ -5,10 +5,11 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,19 +24,34 @@ REPORTS_FOLDER = ROOT / "reports"
 def replace_when_complete(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path beside `path`; the temporary file replaces `path` only if the block succeeds.
 
-    Whatever happens in the block, `path` holds either its previous content or the complete new file. The temporary file
-    of a process that was killed is removed by the next process that writes the same file.
+    Whatever happens in the block, and if the machine loses power, `path` holds either its previous content or the
+    complete new file. The temporary file of a process that was killed is removed by the next process of the same
+    machine that writes the same file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.*"):
+    machine = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # the disk may be shared with others
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.{machine}.*.*"):
         process = leftover.name.split(".")[-2]
         if process.isdigit() and not psutil.pid_exists(int(process)):
             shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.") as folder:
+    prefix = f".{path.name}.{machine}.{os.getpid()}."
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=prefix) as folder:
         temporary = Path(folder) / path.name
         yield temporary
+        _sync(temporary, os.O_RDWR)
         temporary.replace(path)
+        with suppress(OSError):  # Windows and some network disks refuse to sync a folder
+            _sync(path.parent, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def output_folder(profile: str) -> Path:

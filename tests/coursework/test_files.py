@@ -1,6 +1,9 @@
 """A file is replaced atomically, whatever happens to the process that writes it."""
 
 import hashlib
+import os
+import platform
+import stat
 import subprocess
 import sys
 
@@ -10,8 +13,9 @@ import pytest
 from coursework import files
 
 KILLED_WRITER = """
-import os, signal, sys
+import os, platform, signal, sys
 from coursework import files
+platform.node = lambda: sys.argv[2]
 with files.replace_when_complete(sys.argv[1]) as temporary:
     temporary.write_text("half of the new")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -52,26 +56,28 @@ def test_an_error_leaves_the_previous_file_and_no_other(tmp_path):
     assert names(tmp_path) == [path.name]
 
 
-@pytest.fixture
-def after_a_kill(tmp_path):
-    """A file whose second writer was killed."""
+@pytest.mark.fault("a kill while a file is written")
+@pytest.mark.parametrize(("machine", "kept"), [(platform.node(), 0), ("another", 1)])
+def test_a_killed_process_leaves_the_previous_file_and_the_next_on_its_machine_cleans_up(tmp_path, machine, kept):
+    """The process of another machine, seen from here on a shared disk, may still be running."""
     path = tmp_path / "file [1].txt"
     write(path, "old")
-    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path)], cwd=files.ROOT)
-    return path
+    subprocess.run([sys.executable, "-c", KILLED_WRITER, str(path), machine], cwd=files.ROOT)
+    assert path.read_text() == "old"
+    assert len(names(tmp_path)) == 2
+    write(path, "new")
+    assert path.read_text() == "new"
+    assert len(names(tmp_path)) == 1 + kept
 
 
-@pytest.mark.fault("a kill while a file is written")
-def test_a_killed_process_leaves_the_previous_file(after_a_kill):
-    assert after_a_kill.read_text() == "old"
-    assert len(names(after_a_kill.parent)) == 2
-
-
-@pytest.mark.fault("a kill while a file is written")
-def test_the_next_writer_removes_the_temporary_file_of_a_killed_process(after_a_kill):
-    write(after_a_kill, "new")
-    assert after_a_kill.read_text() == "new"
-    assert names(after_a_kill.parent) == [after_a_kill.name]
+def test_the_content_is_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    path, synced = tmp_path / "file.txt", []
+    write(path, "old")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.read_text()))
+    )
+    write(path, "new")
+    assert synced == [(False, "old"), (True, "new")]
 
 
 def test_a_writer_leaves_the_temporary_file_of_a_running_process(tmp_path):
