@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -320,7 +321,8 @@ def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
     """
     figure, axes = figure_with_axes(1, 1, height=2.8)
     axis = axes[0, 0]
-    for (name, series), style, colour in zip(norms.items(), ("o:", "s-", "^--"), palette_colours(3), strict=False):
+    styles, colours = itertools.cycle(("o:", "s-", "^--", "D-.")), palette_colours(len(norms))
+    for (name, series), style, colour in zip(norms.items(), styles, colours, strict=False):
         axis.plot(series.index, series, style, color=colour, label=name)
     axis.set_yscale("log")
     axis.set_xticks(next(iter(norms.values())).index)

@@ -42,12 +42,14 @@ def write_submission(path: Path | str, predictions: np.ndarray, images: int) -> 
 def read_submission(path: Path | str, images: int) -> np.ndarray:
     """Read the predictions (n,) int64 of a submission file, after the checks of `check_submission`.
 
+    The byte order mark and the line ends that Excel writes are accepted.
+
     Raises:
         SubmissionError: the file is not a valid submission.
     """
     name = Path(path).name
     try:
-        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = Path(path).read_text(encoding="utf-8-sig").removesuffix("\n").split("\n")
     except UnicodeDecodeError as error:
         raise SubmissionError(f"{name} is not valid UTF-8 text: {error}") from error
     if lines == [""]:

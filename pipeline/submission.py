@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import json
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,12 @@ def write(profile: str) -> None:
 
 
 def check(profile: str) -> None:
-    """Check the submission as the leaderboard would, and print a summary."""
+    """Check the submission as the leaderboard would, and print a summary. One that Excel has saved is written anew."""
     path = path_of(profile)
     images = len(_test_images(profile))
-    read_submission(path, images)
+    predictions = read_submission(path, images)
+    if b"\r" in path.read_bytes() or path.read_bytes().startswith(codecs.BOM_UTF8):
+        write_submission(path, predictions, images)
     print(
         f"{files.display_path(path)} is valid: {images:,} rows, ID 0 to {images - 1:,}, classes 0 to 9, "
         f"SHA-256 {files.file_sha256(path)[:12]}…"

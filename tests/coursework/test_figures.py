@@ -164,6 +164,13 @@ def test_the_filters_are_those_of_the_first_convolution_on_one_scale():
     assert {image.get_clim() for image in drawn} == {(-largest, largest)}
 
 
+def test_the_gradient_norms_of_each_network_are_drawn():
+    norms = {str(number): pd.Series([1.0, 0.1], index=[1, 2]) for number in range(6)}
+    (axis,) = figures.plot_gradient_norms(norms).axes
+    assert [line.get_label() for line in axis.lines] == list(norms)
+    assert len({(line.get_color(), line.get_marker()) for line in axis.lines}) == 6
+
+
 def test_augmented_images_are_those_of_the_training():
     augmentation = Augmentation(flips=True, shift=2)
     figure = figures.plot_augmentation(augmentation, IMAGES, seed=3, epochs=2)

@@ -51,7 +51,6 @@ def test_invalid_predictions_are_rejected_and_the_previous_file_stays(tmp_path, 
         ("", "is empty"),
         ("ID,Prediction\n9,0,5\n9,1,6\n", "line 2 is '9,0,5': expected two values and a comma"),
         ("\nID,Prediction\n0,1\n1,2\n", "the header is ''"),
-        ("\ufeffID,Prediction\n0,1\n1,2\n", "the header is .*ID,Prediction"),
         ("ID,Prediction\n0,1 \n1,2\n", "line 2"),
         ("id,Prediction\n0,1\n1,2\n", "the header is 'id,Prediction', expected 'ID,Prediction'"),
         ("Prediction,ID\n1,0\n2,1\n", "the header is 'Prediction,ID'"),
@@ -75,6 +74,12 @@ def test_an_invalid_file_is_rejected(tmp_path, text, words):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(SubmissionError, match=words):
         read_submission(path, 2)
+
+
+def test_a_file_that_excel_has_saved_is_read(tmp_path):
+    path = tmp_path / "submission.csv"
+    path.write_bytes(b"\xef\xbb\xbfID,Prediction\r\n0,1\r\n1,2\r\n")
+    assert read_submission(path, 2).tolist() == [1, 2]
 
 
 def test_a_file_that_is_not_text_is_rejected(tmp_path):

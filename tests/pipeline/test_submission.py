@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from coursework import course_split, models
+from coursework import course_split, files, models
 from coursework.submission import SubmissionError
 from pipeline import submission
 from pipeline.errors import UserError
@@ -22,6 +22,15 @@ def test_a_submission_with_too_few_rows_is_an_error(output, action):
     (output / "submission.csv").write_text("ID,Prediction\n0,1\n")
     with pytest.raises(SubmissionError, match="1 rows for 10500 test images"):
         action("smoke")
+
+
+def test_a_submission_that_excel_has_saved_is_sent_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path)
+    monkeypatch.setattr(course_split, "load_fashion_mnist", lambda split: {"X_test": np.zeros((2, 28, 28), np.uint8)})
+    path = tmp_path / "submission.csv"
+    path.write_bytes(b"\xef\xbb\xbfID,Prediction\r\n0,1\r\n1,2\r\n")
+    submission.check("full")
+    assert path.read_bytes() == b"ID,Prediction\n0,1\n1,2\n"
 
 
 @pytest.mark.fault("data that changed between training and submission")
