@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 import sklearn.metrics
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,6 +65,25 @@ def test_the_correlation_of_confusions_ignores_the_diagonal():
     second = np.array([[1, 10, 20], [30, 800, 40], [50, 60, 1]])
     assert evaluation.confusion_correlation(first, second)[0] == pytest.approx(1)
     assert evaluation.confusion_correlation(first, 100 - second)[0] == pytest.approx(-1)
+
+
+def test_the_correlation_is_spearmans_and_rejects_one_in_twenty_if_only_some_classes_are_predicted_more_often():
+    """Each column has an effect of its own, drawn separately for each matrix: 10 independent values, not 90."""
+    random, p_values, cellwise = np.random.default_rng(0), [], []
+    for _ in range(100):
+        first, second = random.normal(size=(2, 1, 10)) + random.normal(scale=0.3, size=(2, 10, 10))
+        correlation, p_value = evaluation.confusion_correlation(first, second)
+        expected = scipy.stats.spearmanr(first[~np.eye(10, dtype=bool)], second[~np.eye(10, dtype=bool)])
+        assert correlation == pytest.approx(expected.statistic)
+        p_values.append(p_value)
+        cellwise.append(expected.pvalue)
+    assert (np.array(cellwise) < 0.05).mean() > 0.4
+    assert (np.array(p_values) < 0.05).mean() < 0.12
+
+
+def test_the_correlation_of_equal_matrices_is_significant():
+    matrix = np.random.default_rng(0).random((10, 10))
+    assert evaluation.confusion_correlation(matrix, matrix) == pytest.approx((1, 1 / 10_000))
 
 
 @pytest.mark.parametrize("second", [np.eye(3), np.full((3, 3), np.nan)])
