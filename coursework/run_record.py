@@ -8,13 +8,13 @@ import os
 import platform
 import re
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from coursework import session
 from coursework.files import output_folder, replace_when_complete
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ def write_metrics(
         histories: the history of each training, from `TrainingMonitor`.
         data_sha256: hash of the data, from `content_hash`.
 
-    The file also holds what a reader needs to judge the figures: the duration since the kernel started, with the
-    training that came from checkpoints; peak memory; versions and hardware. It never names the machine or its user.
+    The file also holds what a reader needs to judge the figures: the seconds in which cells ran, with the training
+    that came from checkpoints; peak memory; versions and hardware. It never names the machine or its user.
     """
     restored = sum(history.attrs.get("restored_seconds", 0.0) for history in histories.values())
     content = {
@@ -69,7 +69,7 @@ def write_metrics(
             for name, history in histories.items()
         },
         "data_sha256": data_sha256,
-        "duration_seconds": round(time.time() - psutil.Process().create_time() + restored, 1),
+        "duration_seconds": round(session.running_seconds() + restored, 1),
         "peak_memory_gib": round(peak_memory(), 2),
         **environment(),
     }

@@ -1,9 +1,13 @@
-"""The session of a notebook: seeds, threads, figures as vectors, headless or not."""
+"""The session of a notebook: seeds, threads, figures as vectors, headless or not, and how long its cells ran."""
 
 from __future__ import annotations
 
 import os
 import sys
+import time
+from typing import Any
+
+import psutil
 
 from coursework.checks import require_integer
 from coursework.versions import require_versions
@@ -16,6 +20,33 @@ the kernel was started from, or not at all if the value is "silent"."""
 def headless() -> bool:
     """Whether this kernel is headless, as make starts it."""
     return HEADLESS_VARIABLE in os.environ
+
+
+class _CellClock:
+    """Adds up the seconds in which cells run."""
+
+    seconds, began = 0.0, None
+
+    def start(self) -> None:
+        """Start at zero within a cell, the first time at the processor time so far, most of which is imports."""
+        self.seconds = time.process_time() if self.began is None else 0.0
+        self.began = time.monotonic()
+
+    def enter_cell(self, _info: Any) -> None:
+        self.began = time.monotonic()
+
+    def leave_cell(self, _result: Any) -> None:
+        self.seconds += time.monotonic() - self.began
+
+
+_clock = _CellClock()
+
+
+def running_seconds() -> float:
+    """Seconds in which cells ran since `start`, without pauses between them; outside IPython, since the process started."""
+    if _clock.began is None:
+        return time.time() - psutil.Process().create_time()
+    return _clock.seconds + time.monotonic() - _clock.began
 
 
 def start(seed: int, threads: int | None = None) -> None:
@@ -35,13 +66,18 @@ def start(seed: int, threads: int | None = None) -> None:
     if threads is not None:
         require_integer("threads", threads, minimum=1)
 
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is not None:
+        _clock.start()
+        shell.events.register("pre_run_cell", _clock.enter_cell)
+        shell.events.register("post_run_cell", _clock.leave_cell)
+
     from coursework.backend import keras, tf
 
     if threads is not None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.utils.set_random_seed(seed)
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is not None:
         import matplotlib_inline.backend_inline
 

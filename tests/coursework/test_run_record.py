@@ -42,6 +42,25 @@ def test_the_duration_includes_epochs_restored_from_a_checkpoint(written):
     assert 10_000 < written[0]["duration_seconds"] < 20_000
 
 
+SHELL = """
+import sys, time
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+shell.run_cell("from pathlib import Path; from coursework import files, run_record, session; session.start(0)")
+shell.run_cell("import sys, time; files.REPORTS_FOLDER = Path(sys.argv[1])")
+write = "run_record.write_metrics('part', 'smoke', parameters={}, scores={}, histories={}, data_sha256='')"
+shell.run_cell(f"print({write}['duration_seconds'])")
+time.sleep(3)
+shell.run_cell(f"time.sleep(1); print({write}['duration_seconds'])")
+"""
+
+
+def test_the_duration_leaves_out_the_time_between_cells(tmp_path):
+    command = [sys.executable, "-c", SHELL, str(tmp_path)]
+    first, second = map(float, subprocess.check_output(command, cwd=files.ROOT, text=True).split())
+    assert 0.9 < second - first < 3
+
+
 def test_the_metrics_file_names_versions_and_hardware_but_no_machine_or_user(written):
     content, path = written
     assert content["versions"]["python"] == platform.python_version()
