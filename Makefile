@@ -138,8 +138,9 @@ lock: $(ENVIRONMENT) ## resolve requirements.in again for all platforms
 		--custom-compile-command "make lock" --quiet requirements.in -o requirements.txt
 
 .PHONY: clean
-clean: ## remove untracked results and caches; the data and the environment stay
-	git clean -fdXq reports coursework notebook_pdf pipeline tests benchmarks notebooks
+clean: ## remove caches, checkpoints, models and untracked results, so that make report starts from scratch; data, environment, experiments and submissions.csv stay
+	git clean -fdXq -e '!/reports/experiments/' reports coursework notebook_pdf pipeline tests benchmarks notebooks
+	touch -c -t 200001010000 $(PARTS:%=reports/%.ipynb)
 
 $(ENVIRONMENT): requirements.txt
 	@$(PYTHON) pipeline/set_up.py .venv

@@ -1,11 +1,12 @@
 """Which steps make repeats after a change, and what it refuses."""
 
 import os
+import subprocess
 
 import pytest
 
 from pipeline.parameters import REPORTED_NOTEBOOKS
-from tests.running import make
+from tests.running import copy_project, make
 
 
 def planned_after_a_change_of(project, name):
@@ -55,6 +56,36 @@ def test_a_changed_exporter_rebuilds_the_pdfs_alone(own_run):
     planned = planned_after_a_change_of(own_run.project, "notebook_pdf/conversion.py")
     assert "run_notebook" not in planned
     assert all(f"notebook_pdf reports/smoke/{name}.ipynb" in planned for name in REPORTED_NOTEBOOKS)
+
+
+def test_after_make_clean_a_report_starts_from_scratch_and_nothing_else_is_lost(tmp_path):
+    project = copy_project(tmp_path / "project")
+    subprocess.run(["git", "init", "--quiet", "."], cwd=project, check=True)
+    subprocess.run(["git", "add", "--all", "."], cwd=project, check=True)
+    finished = ["reports/experiments/0a/experiment.ipynb", "reports/submissions.csv", "notebooks/profiles/own.yaml"]
+    leftovers = [
+        "checkpoints/lenet5.npz",
+        "models/part2_best.keras",
+        "smoke/part1_mnist.ipynb",
+        "part1_mnist.failed.ipynb",
+    ]
+    for name in [*finished, *(f"reports/{name}" for name in leftovers), "tests/__pycache__/a.pyc"]:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    reports = [project / "reports" / f"{name}.{kind}" for kind in ("ipynb", "pdf") for name in REPORTED_NOTEBOOKS]
+    before = {path: path.read_bytes() for path in reports}
+    for path in reports:
+        path.touch()
+    plan = "PROFILE=full", "--dry-run", "report"
+    assert "run_notebook" not in make(project, *plan).stdout
+    assert make(project, "clean").returncode == 0
+    assert [name for name in finished if not (project / name).exists()] == []
+    assert [name for name in leftovers if (project / "reports" / name).exists()] == []
+    assert not (project / "tests" / "__pycache__").exists()
+    assert (project / "data" / "mnist").exists() and (project / ".venv").exists()
+    assert {path: path.read_bytes() for path in reports} == before
+    planned = make(project, *plan).stdout
+    assert all(f"run_notebook {name}" in planned for name in REPORTED_NOTEBOOKS)
 
 
 def test_an_unknown_profile_is_an_error_that_lists_the_profiles(new_project):
