@@ -5,7 +5,8 @@ PROFILE ?= full# the parameter set: full, quick, smoke, original, best, or your 
 PYTHON ?= python3# the Python that creates the environment: 3.11 to 3.13
 GRID ?= experiments.yaml# the grid of make experiments
 WORKERS ?=# its number of runs at once; by default as many as fit on this machine
-SCHEDULER ?=# address of a running Dask scheduler, tcp://host:8786
+SCHEDULER ?=# address of a running Dask scheduler, tls://host:8786
+INSECURE ?=# 1 allows SCHEDULER on another machine, and SLURM, without TLS: whoever reaches that network can run code as you
 LAB ?=# options of make lab, such as --no-browser --port=9999
 KAGGLE ?=# the Kaggle competition that make submit sends to, as in kaggle.com/competitions/NAME
 MESSAGE ?=# the message on its leaderboard; by default the group, the model and its score
@@ -39,7 +40,7 @@ help: ## print this list and the status
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
 	@echo "make lab [LAB='--no-browser --port=9999']"
 	@echo "make submit [KAGGLE=COMPETITION] [MESSAGE=TEXT]"
-	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tcp://HOST:PORT | SLURM=FILE]"
+	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tls://HOST:PORT | SLURM=FILE] [INSECURE=1]"
 	@awk -F ":.*## " "/^[a-z-]+:.*## / {printf \"  make %-11s %s\\n\", \$$1, \$$2}" $(MAKEFILE_LIST)
 	@$(PYTHON) pipeline/state.py "$(MAKE)" "$(PROFILE)"
 
@@ -126,7 +127,7 @@ benchmarks/packages/.complete: benchmarks/requirements.txt | $(ENVIRONMENT)
 
 .PHONY: experiments
 experiments: $(ENVIRONMENT) data/Fashion_MNIST.h5 ## the runs of part 3, a night; stop and start it at any time, finished runs are kept
-	@$(RUN) pipeline.experiments.sweep --grid "$(GRID)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(if $(SLURM),--slurm "$(SLURM)") $(if $(WORKERS),--workers "$(WORKERS)")
+	@$(RUN) pipeline.experiments.sweep --grid "$(GRID)" $(if $(SCHEDULER),--scheduler "$(SCHEDULER)") $(if $(SLURM),--slurm "$(SLURM)") $(if $(INSECURE),--insecure) $(if $(WORKERS),--workers "$(WORKERS)")
 
 .PHONY: readme
 readme: $(ENVIRONMENT) ## the results in README.md and docs/, from the metrics files

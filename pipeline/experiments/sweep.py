@@ -14,6 +14,7 @@ from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 from tqdm import tqdm
@@ -196,25 +197,44 @@ def workers_with_room() -> int:
     return max(1, min(CPU_COUNT, int(MEMORY_LIMIT / 2**30 / MEMORY_OF_A_RUN)))
 
 
+def _require_trust(place: str, trusted: bool) -> None:
+    """Raise a UserError unless Dask's messages, which are unpickled, come from this machine, over TLS, or by consent."""
+    if not trusted:
+        raise UserError(
+            f"{place} is neither on this machine nor protected by TLS, so that whoever reaches its network can run code as "
+            "you: expected certificates in Dask's settings (distributed.dask.org/en/stable/tls.html) and an address "
+            "tls://host:8786 of a scheduler, or INSECURE=1 (--insecure) in a network that you trust"
+        )
+
+
 def _require_scheduler(address: str) -> None:
     """Raise a UserError if no scheduler answers at an address; Dask's own client can wait forever."""
+    from distributed import Security
     from distributed.core import connect
 
     async def greet() -> None:
-        await (await connect(address, timeout=CONNECTION_TIMEOUT)).close()
+        arguments = Security().get_connection_args("client")
+        await (await connect(address, timeout=CONNECTION_TIMEOUT, **arguments)).close()
 
     try:
         asyncio.run(asyncio.wait_for(greet(), CONNECTION_TIMEOUT))
-    except (OSError, ValueError, TypeError, TimeoutError) as error:  # TypeError: tls:// without certificates
+    except (OSError, ValueError, TypeError, MemoryError, TimeoutError) as error:
+        # TypeError: tls:// without certificates. MemoryError: a web server, whose answer is taken for a length.
         raise UserError(
             f"no Dask scheduler answers at {address} within {CONNECTION_TIMEOUT} s: expected an address such as "
-            "tcp://host:8786 of a running scheduler (`dask scheduler`)"
+            "tls://host:8786 of a running scheduler (`dask scheduler`)"
         ) from error
 
 
 @contextmanager
-def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) -> Iterator[Any]:
-    """A Dask client of a running scheduler, of a Slurm cluster, or of a cluster of processes on this machine."""
+def dask_client(
+    scheduler: str | None, slurm: Path | None, workers: int | None, insecure: bool = False
+) -> Iterator[Any]:
+    """A Dask client of a running scheduler, of a Slurm cluster, or of a cluster of processes on this machine.
+
+    Args:
+        insecure: accept a scheduler or a Slurm cluster without TLS.
+    """
     import dask
     import distributed
 
@@ -222,14 +242,18 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
     # No run waits at a worker while another worker is idle. A run survives the end of many workers and their jobs.
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 20})
     if scheduler is not None:
+        url = urlsplit(scheduler if "://" in scheduler else f"tcp://{scheduler}")
+        here = url.hostname in ("127.0.0.1", "::1", "localhost")
+        _require_trust(f"the scheduler {scheduler}", here or url.scheme == "tls" or insecure)
         _require_scheduler(scheduler)
         with distributed.Client(scheduler, timeout=CONNECTION_TIMEOUT) as client:
             yield client
         return
     if slurm is not None:
-        cluster = _slurm_cluster(slurm, workers)
+        cluster = _slurm_cluster(slurm, workers, insecure)
     else:
         cluster = distributed.LocalCluster(
+            host="127.0.0.1",
             n_workers=workers or workers_with_room(),
             threads_per_worker=1,
             memory_limit=None,  # the memory is in the kernels, which Dask does not see
@@ -240,16 +264,21 @@ def dask_client(scheduler: str | None, slurm: Path | None, workers: int | None) 
         yield client
 
 
-def _slurm_cluster(path: Path, workers: int | None) -> Any:
+def _slurm_cluster(path: Path, workers: int | None, insecure: bool) -> Any:
     """A cluster of submitted Slurm jobs with the settings of a file."""
     from dask_jobqueue.slurm import SLURMCluster
+    from distributed import Security
 
     settings = read_yaml(path, "settings such as those of pipeline/experiments/slurm.yaml")
     jobs = settings.pop("jobs", 1) if workers is None else workers
     if not isinstance(jobs, int) or jobs < 1:
         raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
+    security = Security()  # from Dask's settings
+    _require_trust("a Slurm cluster", insecure or security.tls_ca_file is not None)
     try:
         settings.pop("jobs", None)
+        if security.tls_ca_file:
+            settings["security"] = security
         settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
         cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
@@ -343,9 +372,12 @@ def main() -> None:
         help="a YAML file of claims, variants and seeds (default: experiments.yaml)",
     )
     place = parser.add_mutually_exclusive_group()
-    place.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tcp://host:8786")
+    place.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tls://host:8786")
     place.add_argument(
         "--slurm", type=Path, metavar="FILE", help="settings of a Slurm cluster, as in pipeline/experiments/slurm.yaml"
+    )
+    parser.add_argument(
+        "--insecure", action="store_true", help="accept another machine's scheduler, or Slurm's workers, without TLS"
     )
     parser.add_argument("--workers", type=int, help="number of runs at once (default: as many as fit on this machine)")
     arguments = parser.parse_args()
@@ -367,7 +399,7 @@ def main() -> None:
             expected = sum(seconds for seconds, _ in known) / sum(cost for _, cost in known)
             left = format_duration(expected * sum(run.cost for run in missing.values()))
             print(f"the others need about {left} of one core, estimated from the finished ones", flush=True)
-        with dask_client(arguments.scheduler, arguments.slurm, arguments.workers) as client:
+        with dask_client(arguments.scheduler, arguments.slurm, arguments.workers, arguments.insecure) as client:
             print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
             if not client.nthreads():
                 print("waiting for a first worker ...", flush=True)

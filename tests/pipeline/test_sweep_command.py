@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_a_finished_grid_gets_its_tables_without_a_scheduler(command, finished_g
 def test_the_time_that_the_missing_runs_need_is_that_of_the_finished_ones(command, finished_grid, capsys, tmp_path):
     write_grid(tmp_path, GRID.replace("[1, 2, 3]", "[1, 2, 3, 4]"))
     with pytest.raises(UserError, match="no Dask scheduler answers"):
-        command("--grid", finished_grid, "--scheduler", "nonsense://")
+        command("--grid", finished_grid, "--scheduler", "nonsense://127.0.0.1")
     told = capsys.readouterr().out.splitlines()
     assert told == [
         "8 runs, 6 of them finished",
@@ -114,18 +115,25 @@ def test_an_error_of_the_command_is_a_sentence_and_exit_status_1():
 
 
 @pytest.fixture
-def silent_address():
-    """An address that accepts connections and never answers."""
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        yield f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+def server():
+    """A server that accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def answer_as_a_web_server(server):
+    connection, _ = server.accept()
+    with connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
 @pytest.mark.fault("a scheduler that does not answer")
-@pytest.mark.parametrize("address", ["silent", "tcp://127.0.0.1:1", "nonsense://", "tls://127.0.0.1:1"])
-def test_a_scheduler_that_does_not_answer_is_reported_in_time(silent_address, monkeypatch, address):
-    address = silent_address if address == "silent" else address
+@pytest.mark.parametrize("address", ["silent", "web", "tcp://127.0.0.1:1", "nonsense://127.0.0.1", "tls://127.0.0.1:1"])
+def test_a_scheduler_that_does_not_answer_is_reported_in_time(server, monkeypatch, address):
+    if address == "web":
+        threading.Thread(target=answer_as_a_web_server, args=[server], daemon=True).start()
+    if "://" not in address:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
     monkeypatch.setattr(sweep, "CONNECTION_TIMEOUT", 1)
     began = time.monotonic()
     with (
@@ -134,6 +142,20 @@ def test_a_scheduler_that_does_not_answer_is_reported_in_time(silent_address, mo
     ):
         pass
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("address", ["tcp://nowhere.invalid:8786", "nowhere.invalid:8786", None])
+def test_a_scheduler_elsewhere_and_slurm_are_refused_without_tls_or_consent(tmp_path, monkeypatch, address):
+    monkeypatch.setattr(sweep, "CONNECTION_TIMEOUT", 1)
+    monkeypatch.setenv("PATH", "")  # without sbatch
+    slurm = tmp_path / "slurm.yaml"
+    slurm.write_text("cores: 1\nprocesses: 1\nmemory: 2GiB\n", encoding="utf-8")
+    refused = pytest.raises(UserError, match=r"neither on this machine nor protected by TLS.* or INSECURE=1")
+    with refused, sweep.dask_client(address, None if address else slurm, None):
+        pass
+    refused = pytest.raises(UserError, match="no Dask scheduler answers" if address else "sbatch was not found")
+    with refused, sweep.dask_client(address, None if address else slurm, None, insecure=True):
+        pass
 
 
 # --- Slurm ----------------------------------------------------------------------------------------
@@ -161,7 +183,7 @@ def slurm(tmp_path, monkeypatch):
 
 def submitted(settings, folder, jobs=None):
     """The scripts of the jobs that a cluster with these settings submits."""
-    with sweep.dask_client(None, settings, jobs):
+    with sweep.dask_client(None, settings, jobs, insecure=True):
         wait_for(f"{jobs or 1} submitted jobs", lambda: len(list(folder.iterdir())) >= (jobs or 1), limit=20)
     return [path.read_text() for path in folder.iterdir()]
 
@@ -186,7 +208,7 @@ def test_slurm_settings_that_do_not_fit_are_refused(tmp_path):
     path = tmp_path / "slurm.yaml"
     path.write_text("queue: normal\n", encoding="utf-8")
     refused = pytest.raises(UserError, match=r"slurm\.yaml: these settings are not valid for a Slurm cluster")
-    with refused, sweep.dask_client(None, path, None):
+    with refused, sweep.dask_client(None, path, None, insecure=True):
         pass
 
 
