@@ -1,6 +1,5 @@
 """A file is replaced atomically, whatever happens to the process that writes it."""
 
-import hashlib
 import os
 import platform
 import stat
@@ -120,8 +119,3 @@ def test_the_hash_covers_values_shapes_dtypes_and_names(other):
 def test_the_hash_does_not_depend_on_the_order_of_the_names_or_of_the_memory():
     reordered = {"b": ARRAYS["b"], "a": np.asfortranarray(ARRAYS["a"])}
     assert files.content_hash(reordered) == files.content_hash(ARRAYS)
-
-
-def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
-    (tmp_path / "file").write_bytes(b"content")
-    assert files.file_sha256(tmp_path / "file") == hashlib.sha256(b"content").hexdigest()
