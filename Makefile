@@ -25,6 +25,7 @@ OUTPUT := reports$(if $(filter-out full,$(PROFILE)),/$(PROFILE))
 PARTS := part1_mnist part2_fashion_mnist part3_experiments
 EXPERIMENTS := experiments.yaml reports/experiments.csv reports/experiments_epochs.csv
 ENVIRONMENT := .venv/.complete
+LOCKED := requirements pipeline/kaggle# the packages of the environment, and those of Kaggle's client, .in and .txt
 RUN := .venv/bin/python -m
 # One make at a time writes to an output folder: a second one waits, then finds the results of the first.
 WITH_LOCK = +@$(PYTHON) pipeline/lock.py $(or $1,$(OUTPUT)/.lock) $(MAKE) --no-print-directory
@@ -103,7 +104,9 @@ fuzz: $(ENVIRONMENT) ## half an hour of damaged and hostile files for all reader
 ACCEPTED_FINDINGS :=
 .PHONY: audit
 audit: $(ENVIRONMENT) ## check the locked packages for known vulnerabilities
-	.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r requirements.txt $(ACCEPTED_FINDINGS)
+	set -e; for name in $(LOCKED); do \
+		.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r $$name.txt $(ACCEPTED_FINDINGS); \
+	done
 
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab with the notebooks, in your browser; Ctrl-C ends it
@@ -134,16 +137,18 @@ readme: $(ENVIRONMENT) ## the results in README.md and docs/, from the metrics f
 	$(RUN) pipeline.readme
 
 .PHONY: lock
-lock: $(ENVIRONMENT) ## resolve requirements.in again for all platforms
-	.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --quiet requirements.in -o requirements.txt
+lock: $(ENVIRONMENT) ## resolve requirements.in and pipeline/kaggle.in again for all platforms
+	set -e; for name in $(LOCKED); do \
+		.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+			--custom-compile-command "make lock" --quiet $$name.in -o $$name.txt; \
+	done
 
 .PHONY: clean
 clean: ## remove caches, checkpoints, models and untracked results, so that make report starts from scratch; data, environment, experiments and submissions.csv stay
 	git clean -fdXq -e '!/reports/experiments/' reports coursework notebook_pdf pipeline tests benchmarks notebooks
 	touch -c -t 200001010000 $(PARTS:%=reports/%.ipynb)
 
-$(ENVIRONMENT): requirements.txt
+$(ENVIRONMENT): $(LOCKED:%=%.txt)
 	@$(PYTHON) pipeline/set_up.py .venv
 
 data/mnist/train-images-idx3-ubyte: | $(ENVIRONMENT)

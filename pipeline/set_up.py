@@ -1,4 +1,7 @@
-"""Create the environment: `python3 pipeline/set_up.py .venv`. Uses the standard library only."""
+"""Create the environment, and in it that of Kaggle's client: `python3 pipeline/set_up.py .venv`.
+
+Uses the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from pathlib import Path
 from lock import acquire
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ROOT / "requirements.txt"
+CLIENT_PACKAGES = ROOT / "pipeline" / "kaggle.txt"
 SUPPORTED = [(3, 11), (3, 12), (3, 13)]
 
 
@@ -37,23 +42,26 @@ def main() -> None:
     python = supported_python()
     lock_file = acquire(folder.with_name(f"{folder.name}.lock"), "the set-up of the environment")
     os.set_inheritable(lock_file, True)  # child processes keep the lock if this process is killed
-    complete, lock = folder / ".complete", ROOT / "requirements.txt"
-    if complete.exists() and complete.stat().st_mtime >= lock.stat().st_mtime:  # another make created it meanwhile
+    complete = folder / ".complete"
+    newest = max(path.stat().st_mtime for path in (PACKAGES, CLIENT_PACKAGES))
+    if complete.exists() and complete.stat().st_mtime >= newest:  # another make created it meanwhile
         return
     if folder.is_symlink():
         sys.exit(
-            f"error: {folder} is a link to {folder.resolve()}, which is older than requirements.txt and may serve other "
-            "folders: run make where it belongs, or remove the link to create an environment here"
+            f"error: {folder} is a link to {folder.resolve()}, which is older than its list of packages and may "
+            "serve other folders: run make where it belongs, or remove the link to create an environment here"
         )
     print(
         f"Creating the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...",
         flush=True,
     )
     run([python, "-m", "venv", "--clear", str(folder)])
-    pip = [str(folder / "bin" / "python"), "-m", "pip", "install"]
-    pip += ["--quiet", "--disable-pip-version-check"]
-    run([*pip, "--require-hashes", "-r", str(lock)])
-    run([*pip, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
+    pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    run([*pip, "install", "--require-hashes", "-r", str(PACKAGES)])
+    run([*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
+    client = str(folder / "kaggle")
+    run([pip[0], "-m", "venv", "--without-pip", client])
+    run([*pip, "--python", client, "install", "--require-hashes", "-r", str(CLIENT_PACKAGES)])
     # Matplotlib lists the machine's fonts once, and would print that in the first notebook.
     settings = {"MPLCONFIGDIR": str(folder.resolve() / "settings" / "matplotlib")}  # as in pipeline.run_notebook
     run([pip[0], "-c", "import matplotlib.font_manager"], check=False, env=dict(os.environ, **settings))

@@ -19,7 +19,7 @@ def environment(make: str) -> str:
     if not (configuration.exists() and (ROOT / ".venv" / ".complete").exists()):
         return f"missing; every command creates it first: {SET_UP}"
     if not is_current(make, "full", ".venv/.complete"):
-        return f"older than requirements.txt; every command creates it again first: {SET_UP}"
+        return f"older than its list of packages; every command creates it again first: {SET_UP}"
     lines = dict(line.split(" = ", 1) for line in configuration.read_text().splitlines() if " = " in line)
     return f"ready, Python {lines.get('version', 'unknown')}"
 
