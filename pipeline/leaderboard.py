@@ -1,7 +1,7 @@
 """Send a submission to a competition on Kaggle: `make submit KAGGLE=titanic`, or `python -m pipeline.leaderboard titanic`.
 
-The file is checked first and sent to a competition once; `reports/submissions.csv` logs each upload. The official client does
-the upload. It is downloaded when it is first needed, into its own cache.
+The file is checked first and sent to a competition once; `reports/submissions.csv` logs each upload. Kaggle's own client
+does the upload, in an environment of its own (`pipeline.kaggle_client`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import contextlib
 import csv
 import datetime
-import io
 import json
 import os
 import re
@@ -20,32 +19,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 from coursework import files
 from coursework.data import DataError
 from coursework.submission import SubmissionError
-from pipeline import submission
+from pipeline import lock, submission
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import read_handin
 
-CLIENT = ["tool", "run", "--quiet", "--from", "kaggle==2.2.5", "--with", "six", "kaggle"]
-"""Kaggle's own client as uv runs it; it imports six without declaring it."""
-SECONDS_FOR_A_SCORE = 120
-"""Time that the client waits for the competition's score."""
-COLUMNS = ("time", "competition", "file", "sha256", "message", "held_out_accuracy", "answer")
-NO_ANSWER = "no answer"
-REJECTED = "rejected"
-BROKEN = re.compile(
-    r"Connection|Remote end closed|Timeout|timed out|Server Error|\b5\d\d\b|cancelled|Traceback", re.IGNORECASE
-)
-"""Messages of the client after a lost answer, when the file may have arrived ..."""
-NOT_YET_SENT = re.compile(r"StartSubmissionUpload|NameResolutionError")
-"""... and before the file was sent, when it cannot have arrived."""
+CLIENT = [Path(sys.prefix) / "kaggle" / "bin" / "python", "-I", Path(__file__).with_name("kaggle_client.py")]
+COLUMNS = ("time", "competition", "file", "sha256", "message", "held_out_accuracy", "outcome", "answer")
+PROBLEMS = {
+    "rejected": "the competition rejected the submission",
+    "not sent": "the submission was not sent: check your connection and your credentials, then run it again",
+    "unknown": "the answer was lost: check on the competition's page whether the submission arrived",
+}
+"""What an outcome other than `sent` means."""
 CREDENTIALS = (
     "~/.kaggle/access_token",
     "~/.kaggle/access_token.txt",
-    "~/.kaggle/kaggle.json",
     "~/.kaggle/credentials.json",
     "~/.config/kaggle/kaggle.json",
 )
@@ -64,7 +55,7 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         message: the message on the leaderboard; by default the group, the model and its validation score.
 
     Raises:
-        UserError: credentials are missing, the file was sent before, it was rejected, or the answer was lost.
+        UserError: credentials are missing, the file was sent before or is rejected, or the answer is lost.
         SubmissionError: the file is not a valid submission; nothing was sent.
     """
     require_possible(competition)
@@ -77,30 +68,23 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
         "sha256": files.file_sha256(path),
         "message": message or _message(profile),
         "held_out_accuracy": _held_out_accuracy(profile),
-        "answer": NO_ANSWER,
+        "outcome": "unknown",
+        "answer": "",
     }
     with _locked_log():
-        log = read_log()
+        log = _read_log()
         _require_new(log, row)
-        _fetch_client()
         print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
-        write_log([*log, row])  # before the upload, so that a kill leaves a trace
-        lines: list[str] = []
-        ended = False
-        try:
-            _run_client(competition, path, row["message"], lines)
-            ended = True
-        finally:
-            answer = _answer(lines, ended)
-            write_log([*log, row | {"answer": answer}])
-    log_name = files.display_path(log_path())
-    if answer.startswith(REJECTED):
-        raise UserError(f"the competition rejected the submission; its answer is above and in {log_name}")
-    if answer.startswith(NO_ANSWER):
-        raise UserError(
-            f"the answer was lost: check on the competition's page whether the submission arrived. The log is {log_name}"
-        )
-    print(f"Sent. All uploads are logged in {log_name}")
+        _write_log([*log, row])  # before the upload, so that a kill leaves a trace
+        command = [*CLIENT, competition, path, row["message"]]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as client:
+            for line in client.stdout:
+                row |= json.loads(line)
+                _write_log([*log, row])
+                print(f"  {row['answer']}", flush=True)
+    if row["outcome"] != "sent":
+        raise UserError(f"{PROBLEMS[row['outcome']]}. The log is {files.display_path(log_path())}")
+    print(f"Sent. All uploads are logged in {files.display_path(log_path())}")
 
 
 def require_possible(competition: str) -> None:
@@ -113,51 +97,34 @@ def require_possible(competition: str) -> None:
     in_environment = os.environ.get("KAGGLE_API_TOKEN") or (
         os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
     )
-    own_folder = os.environ.get("KAGGLE_CONFIG_DIR")
-    files = [*CREDENTIALS, *([f"{own_folder}/kaggle.json"] if own_folder else [])]
-    if not in_environment and not any(Path(name).expanduser().exists() for name in files):
+    own_file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or "~/.kaggle", "kaggle.json")
+    if not in_environment and not any(Path(name).expanduser().exists() for name in (*CREDENTIALS, own_file)):
         raise UserError(HOW_TO_GET_CREDENTIALS)
-
-
-def _answer(lines: list[str], ended: bool) -> str:
-    """The answer for the log, from the lines that the client printed until it ended or was stopped."""
-    said = " | ".join(lines)
-    if any(line.startswith(("Submission ref:", "Successfully submitted")) for line in lines):
-        return said
-    lost = not ended or not lines or any(BROKEN.search(line) and not NOT_YET_SENT.search(line) for line in lines)
-    kind = NO_ANSWER if lost else REJECTED
-    return f"{kind}: {said}" if said else kind
 
 
 @contextlib.contextmanager
 def _locked_log() -> Iterator[None]:
     """Hold the lock on the log, so that one process uploads at a time."""
-    files.REPORTS_FOLDER.mkdir(exist_ok=True)
-    lock = filelock.FileLock(log_path().with_name(f".{log_path().name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        print("Another submission is being sent: waiting until it is done ...", flush=True)
-        lock.acquire()
+    descriptor = lock.acquire(log_path().with_name(f".{log_path().name}.lock"), "another upload")
     try:
         yield
     finally:
-        lock.release()
+        os.close(descriptor)
 
 
 def log_path() -> Path:
     return files.REPORTS_FOLDER / "submissions.csv"
 
 
-def read_log() -> list[dict[str, str]]:
+def _read_log() -> list[dict[str, str]]:
     """The rows of the log, oldest first."""
     if not log_path().exists():
         return []
     try:
-        reader = csv.DictReader(io.StringIO(log_path().read_text(encoding="utf-8")), strict=True)
-        rows = list(reader)
-        if tuple(reader.fieldnames or ()) != COLUMNS or any(None in row or None in row.values() for row in rows):
-            raise ValueError("its columns are others")
+        with log_path().open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file, strict=True))
+        if any(tuple(row) != COLUMNS or None in row.values() for row in rows):
+            raise ValueError(f"expected the columns {', '.join(COLUMNS)}")
     except (ValueError, csv.Error) as error:
         raise UserError(
             f"{log_path().name}, the log of uploads, is damaged ({error}): repair it or move it away; nothing was sent"
@@ -165,7 +132,7 @@ def read_log() -> list[dict[str, str]]:
     return rows
 
 
-def write_log(rows: list[dict[str, Any]]) -> None:
+def _write_log(rows: list[dict[str, Any]]) -> None:
     with (
         files.replace_when_complete(log_path()) as temporary,
         temporary.open("w", encoding="utf-8", newline="") as file,
@@ -178,14 +145,14 @@ def write_log(rows: list[dict[str, Any]]) -> None:
 def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
     for before in log:
         same = before["sha256"] == row["sha256"] and before["competition"] == row["competition"]
-        if same and not before["answer"].startswith(REJECTED):
-            about = f"this file, SHA-256 {row['sha256'][:12]}…, was sent to {row['competition']} on {before['time']}"
-            if before["answer"].startswith(NO_ANSWER):
-                raise UserError(
-                    f"{about}, and its answer was lost. If the competition's page does not show it, delete its line in "
-                    f"{log_path().name} and send it again"
-                )
+        about = f"this file, SHA-256 {row['sha256'][:12]}…, was sent to {row['competition']} on {before['time']}"
+        if same and before["outcome"] == "sent":
             raise UserError(f"{about}, and would be scored the same again: {before['answer']}")
+        if same and before["outcome"] not in ("rejected", "not sent"):
+            raise UserError(
+                f"{about}, and its answer was lost. If the competition's page does not show it, delete its line in "
+                f"{log_path().name} and send it again"
+            )
 
 
 def _message(profile: str) -> str:
@@ -207,31 +174,6 @@ def _held_out_accuracy(profile: str) -> str:
         return f"{score['held_out']['accuracy']:.4f}" if same else ""
     except (OSError, ValueError, LookupError, TypeError):
         return ""
-
-
-def _client() -> list[str]:
-    return [str(Path(sys.prefix) / "bin" / "uv"), *CLIENT]
-
-
-def _fetch_client() -> None:
-    """Download the client; a UserError if that fails, before anything is sent."""
-    result = subprocess.run([*_client(), "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if result.returncode:
-        said = (result.stderr or result.stdout).strip() or f"status {result.returncode}"
-        raise UserError(f"Kaggle's client can't be downloaded or started, so nothing was sent: {said}")
-
-
-def _run_client(competition: str, path: Path, message: str, lines: list[str]) -> None:
-    """Run the client, print its output while it runs, and add it to `lines`."""
-    command = [*_client(), "competitions", "submit", competition, "-f", str(path), f"--message={message}"]
-    command += ["--wait", str(SECONDS_FOR_A_SCORE)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors="replace"
-    ) as client:
-        for line in map(str.strip, client.stdout):
-            if line and "%|" not in line:  # except progress bars
-                print(f"  {line}", flush=True)
-                lines.append(line)
 
 
 def main() -> None:
