@@ -1,7 +1,7 @@
 """Submit a file to a competition: `.venv/kaggle/bin/python -I pipeline/kaggle_client.py COMPETITION FILE MESSAGE`.
 
-The script runs in the environment of Kaggle's client, so it imports no other module of ours. It prints an outcome as
-JSON, {"outcome": "sent" | "rejected" | "unknown" | "not sent", "answer": TEXT}, and a second one when the score is known.
+The script runs in the environment of Kaggle's client, so it imports no other module of ours. It prints a line of JSON,
+{"outcome": "sent" | "rejected" | "unknown" | "not sent", "answer": TEXT}, and a second one when the score is known.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Send a submission to a competition on Kaggle: `make submit KAGGLE=titanic`, or `python -m pipeline.leaderboard titanic`.
+"""Send a submission to a competition on Kaggle: `python -m pipeline.leaderboard titanic`.
 
-The file is checked first and sent to a competition once; `reports/submissions.csv` logs each upload. Kaggle's own client
-does the upload, in an environment of its own (`pipeline.kaggle_client`).
+The file is checked first and sent to a competition once; `reports/submissions.csv` logs each upload. Kaggle's client
+does the upload, in an environment of its own (`kaggle_client.py`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ CREDENTIALS = (
 )
 HOW_TO_GET_CREDENTIALS = """no Kaggle credentials were found, so nothing was sent. To create them:
   1. Log in at www.kaggle.com and open Settings, section API.
-  2. Create a token and save it as ~/.kaggle/access_token, or create a legacy key and save its file as ~/.kaggle/kaggle.json.
+  2. Create a token and save it as ~/.kaggle/access_token, or a legacy key and save its file as ~/.kaggle/kaggle.json.
   3. Make the file private: chmod 600 ~/.kaggle/*
   4. Join the competition on its page, then run this command again."""
 
@@ -91,8 +91,8 @@ def require_possible(competition: str) -> None:
     """Raise a UserError if the name of the competition is invalid or credentials are missing."""
     if not re.fullmatch(r"[\w-]+", competition):
         raise UserError(
-            f"{competition!r} is not a valid competition: expected NAME as in kaggle.com/competitions/NAME, with letters, "
-            "digits and dashes"
+            f"{competition!r} is not a valid competition: expected NAME as in kaggle.com/competitions/NAME, with "
+            "letters, digits and dashes"
         )
     in_environment = os.environ.get("KAGGLE_API_TOKEN") or (
         os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
@@ -182,7 +182,7 @@ def main() -> None:
         "competition",
         nargs="?",
         default=os.environ.get("LEADERBOARD_COMPETITION", ""),
-        help="its name as in kaggle.com/competitions/NAME (default: LEADERBOARD_COMPETITION of the environment, as make sets it)",
+        help="its name as in kaggle.com/competitions/NAME (default: LEADERBOARD_COMPETITION, as make sets it)",
     )
     parser.add_argument("--profile", default="full", help="whose submission (default: full)")
     parser.add_argument(
