@@ -24,8 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from benchmarks.tables import markdown_table
 from coursework import files, run_record, study
 from pipeline.experiments import run as experiment_run
@@ -70,7 +68,7 @@ def write_grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]
     """Write a grid with this number of variants beside the baseline, and return its path."""
     dropouts = {f"dropout {number}": {"dropout": number / 100} for number in range(variants)}
     claim = {"name": "dropout", "claim": "It matters.", "expect": {"f1": "lower"}, "variants": dropouts}
-    path.write_text(yaml.safe_dump({"seeds": list(seeds), "baseline": baseline, "claims": [claim]}), encoding="utf-8")
+    path.write_text(json.dumps({"seeds": list(seeds), "baseline": baseline, "claims": [claim]}), encoding="utf-8")
     return path
 
 

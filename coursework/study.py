@@ -32,7 +32,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
     Raises:
         DataError: the tables do not exist, are damaged, or lack a variant of the grid.
     """
-    import yaml
+    import ruamel.yaml
 
     grid = Path(grid)
     paths = [files.REPORTS_FOLDER / f"{grid.stem}{part}.csv" for part in ("", "_epochs")]
@@ -43,7 +43,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
             )
     try:
         runs, epochs = map(read_table, paths)
-        claims = yaml.safe_load(grid.read_text(encoding="utf-8"))["claims"]
+        claims = ruamel.yaml.YAML(typ="safe", pure=True).load(grid)["claims"]
         for claim in claims:
             for variant in claim["variants"]:
                 if not ((runs["claim"] == claim["name"]) & (runs["variant"] == variant)).any():
@@ -54,7 +54,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
         runs = runs.reindex(columns=list(dict.fromkeys([*runs.columns, "validation_f1", "training_f1"])))
         runs["f1"], runs["overfitting"] = runs["validation_f1"], runs["training_f1"] - runs["validation_f1"]
         epochs = epochs.merge(runs[["identity", "claim", "variant", "budget", "seed"]], on="identity")
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ruamel.yaml.YAMLError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
             f"{files.display_path(grid)}, or one of its tables {', '.join(map(files.display_path, paths))}, is damaged "

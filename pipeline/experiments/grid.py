@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from coursework import files
-from pipeline.errors import UserError
-from pipeline.parameters import NOTEBOOKS_FOLDER, YamlReader, check_parameters
+from pipeline.parameters import NOTEBOOKS_FOLDER, parameters_model
+from pipeline.settings import Settings, YamlFile
 
 EXPERIMENT = NOTEBOOKS_FOLDER / "experiment.ipynb"
 GRID_FILE = files.ROOT / "experiments.yaml"
 BASELINE = "baseline"
-RESERVED = ("profile", "seed")
-METRICS, DIRECTIONS = ("f1", "overfitting"), ("lower", "higher")
+
+
+def _refuse_duplicates(values: list[Any]) -> list[Any]:
+    if duplicates := [value for number, value in enumerate(values) if value in values[:number]]:
+        raise PydanticCustomError("duplicate", "{value} is a duplicate", {"value": repr(duplicates[0])})
+    return values
+
+
+Parameters, Seed = TypeVar("Parameters", bound=Settings), TypeVar("Seed")
+NOT_EMPTY = Field(min_length=1)
+Text = Annotated[str, NOT_EMPTY]
+Distinct = (NOT_EMPTY, AfterValidator(_refuse_duplicates))
+
+
+class Claim(Settings, Generic[Parameters]):
+    """A claim, the directions of change that it expects, and the variants that test it."""
+
+    name: Text
+    claim: Text
+    expect: Annotated[dict[Literal["f1", "overfitting"], Literal["lower", "higher"]], NOT_EMPTY]
+    variants: Annotated[dict[Text, Parameters], NOT_EMPTY]
+
+
+class FullBudget(Settings, Generic[Parameters, Seed]):
+    """Variants that also run with the parameters of iteration 2's own budget."""
+
+    parameters: Parameters
+    seeds: Annotated[list[Seed], *Distinct]
+    variants: Annotated[list[str], *Distinct]
+
+
+class Grid(Settings, Generic[Parameters, Seed]):
+    """The content of the file."""
+
+    seeds: Annotated[list[Seed], *Distinct]
+    baseline: Parameters
+    full_budget: FullBudget[Parameters, Seed] | None = None
+    claims: Annotated[list[Claim[Parameters]], NOT_EMPTY]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,118 +83,55 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
     Raises:
         UserError: the grid is invalid; the message names the line.
     """
-    reader = YamlReader(path, f"a grid such as {GRID_FILE.name}")
-    reader.refuse_others((), ("seeds", "baseline", "full_budget", "claims"))
-    common = _parameters(reader, ("baseline",), {})
-    seeds = _seeds(reader, ("seeds",))
+    model = parameters_model(EXPERIMENT, ("profile", "seed"))  # which the sweep sets
+    seed = parameters_model(EXPERIMENT).model_fields["seed"]
+    file = YamlFile(path)
+    grid = file.check(Grid[model, Annotated[seed.annotation, *seed.metadata]])
+    common = model().model_dump() | _own(grid.baseline)
     variants: dict[str, tuple[str, dict[str, Any]]] = {BASELINE: (BASELINE, common)}
-    claim_names = []
-    for number in range(len(reader.get(("claims",), list, "a list of claims"))):
-        place = ("claims", number)
-        name = _claim(reader, place)
-        if name in claim_names:
-            raise reader.error((*place, "name"), f"the name {name!r} is a duplicate")
-        claim_names.append(name)
-        for variant in reader.get((*place, "variants"), dict, "lines of `name: {parameter: value}`"):
-            spot = (*place, "variants", variant)
-            if not isinstance(variant, str) or not variant.strip():
-                raise reader.error(spot, f"the variant's name is {variant!r}: expected text")
-            parameters = _parameters(reader, spot, common)
+    for number, claim in enumerate(grid.claims):
+        if claim.name in [other.name for other in grid.claims[:number]]:
+            raise file.error(("claims", number, "name"), f"the name {claim.name!r} is a duplicate")
+        for name, own in claim.variants.items():
+            parameters = common | _own(own)
             for other, (_, others) in variants.items():
-                if variant == other or parameters == others:
-                    what = "name" if variant == other else "parameters"
-                    raise reader.error(spot, f"the variant {variant!r} is a duplicate: it has the {what} of {other!r}")
-            variants[variant] = (name, parameters)
+                if name == other or parameters == others:
+                    what = "name" if name == other else "parameters"
+                    raise file.error(
+                        ("claims", number, "variants", name),
+                        f"the variant {name!r} is a duplicate: it has the {what} of {other!r}",
+                    )
+            variants[name] = (claim.name, parameters)
     runs = [
         Run(claim, variant, "reduced", seed, parameters | {"seed": seed})
-        for seed in seeds
+        for seed in grid.seeds
         for variant, (claim, parameters) in variants.items()
     ]
-    return runs + _full_budget(reader, variants)
+    return runs + (_full_budget(file, grid.full_budget, variants) if grid.full_budget else [])
 
 
-def _claim(reader: YamlReader, place: tuple) -> str:
-    """Check the lines of a claim and return its name."""
-    reader.get(place, dict, "a claim with its name, claim, expect and variants")
-    reader.refuse_others(place, ("name", "claim", "expect", "variants"))
-    reader.get((*place, "claim"), str, "the claim in a sentence")
-    expected = reader.get((*place, "expect"), dict, "{f1: lower}, for example")
-    for metric, direction in expected.items():
-        if metric not in METRICS or direction not in DIRECTIONS:
-            raise reader.error(
-                (*place, "expect"),
-                f"expect is {{{metric}: {direction}}}: expected {' or '.join(METRICS)}, {' or '.join(DIRECTIONS)}",
-            )
-    return reader.get((*place, "name"), str, "a short name")
-
-
-def _full_budget(reader: YamlReader, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
-    if "full_budget" not in reader.content:
-        return []
-    place = ("full_budget",)
-    reader.refuse_others(place, ("parameters", "seeds", "variants"))
-    budget = _own_parameters(reader, (*place, "parameters"))
-    seeds = _seeds(reader, (*place, "seeds"))
-    chosen = reader.get((*place, "variants"), list, "a list of variants")
-    for number, variant in enumerate(chosen):
-        spot = (*place, "variants", number)
-        if not isinstance(variant, str) or variant not in variants:
-            raise reader.error(spot, f"no claim has a variant {variant!r}")
-        if variant in chosen[:number]:
-            raise reader.error(spot, f"the variant {variant!r} is a duplicate")
-        for name in budget:
+def _full_budget(file: YamlFile, budget: FullBudget, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
+    changes = _own(budget.parameters)
+    for number, variant in enumerate(budget.variants):
+        place = ("full_budget", "variants", number)
+        if variant not in variants:
+            raise file.error(place, f"no claim has a variant {variant!r}")
+        for name in changes:
             if variants[variant][1][name] != variants[BASELINE][1][name]:
-                raise reader.error(
-                    (*place, "parameters", name),
+                raise file.error(
+                    ("full_budget", "parameters", name),
                     f"the variant {variant!r} changes {name}, so the full budget can't set it",
                 )
-        same = [other for other, (_, parameters) in variants.items() if parameters == variants[variant][1] | budget]
+        same = [other for other, (_, parameters) in variants.items() if parameters == variants[variant][1] | changes]
         if same:
-            raise reader.error(spot, f"{variant!r} at the full budget has the same parameters as {same[0]!r}")
+            raise file.error(place, f"{variant!r} at the full budget has the same parameters as {same[0]!r}")
     return [
-        Run(variants[variant][0], variant, "full", seed, variants[variant][1] | budget | {"seed": seed})
-        for seed in seeds
-        for variant in chosen
+        Run(variants[variant][0], variant, "full", seed, variants[variant][1] | changes | {"seed": seed})
+        for seed in budget.seeds
+        for variant in budget.variants
     ]
 
 
-def _seeds(reader: YamlReader, place: tuple) -> list[int]:
-    seeds = reader.get(place, list, "a list of at least one seed")
-    for number, seed in enumerate(seeds):
-        _checked(reader, (*place, number), {"seed": seed})
-        if seed in seeds[:number]:
-            raise reader.error((*place, number), f"the seed {seed} is a duplicate")
-    return seeds
-
-
-def _parameters(reader: YamlReader, place: tuple, common: dict[str, Any]) -> dict[str, Any]:
-    """All parameters of a run except its seed: those at a place override `common`, which overrides the notebook's."""
-    own = _own_parameters(reader, place)
-    return {name: value for name, value in check_parameters(EXPERIMENT, common | own).items() if name not in RESERVED}
-
-
-def _own_parameters(reader: YamlReader, place: tuple) -> dict[str, Any]:
-    """The parameters at a place, checked."""
-    own = reader.get(place, dict, "lines of `parameter: value`", default={})
-    if place not in reader.lines:
-        raise reader.error(place, f"{place[-1]} is missing: the claims are compared with it")
-    for name in own:
-        if name in RESERVED:
-            raise reader.error((*place, name), f"{name} is reserved: the sweep sets it")
-        _checked(reader, (*place, name), {name: own[name]})
-    return {name: float(value) if name in _floats() else value for name, value in own.items()}  # 5 equals 5.0
-
-
-@functools.cache
-def _floats() -> set[str]:
-    import papermill  # which takes a second
-
-    declared = papermill.inspect_notebook(EXPERIMENT)
-    return {name for name, declaration in declared.items() if declaration["inferred_type_name"] == "float"}
-
-
-def _checked(reader: YamlReader, place: tuple, values: dict[str, Any]) -> None:
-    try:
-        check_parameters(EXPERIMENT, values)
-    except UserError as error:
-        raise reader.error(place, str(error)) from error
+def _own(parameters: Settings) -> dict[str, Any]:
+    """The parameters that the file sets."""
+    return parameters.model_dump(exclude_unset=True)

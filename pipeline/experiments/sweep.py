@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
+import pydantic
 from tqdm import tqdm
 
 from coursework import course_split, files
@@ -36,7 +37,7 @@ from pipeline.experiments.run import (
     require_scores,
     software_sha256,
 )
-from pipeline.parameters import read_yaml
+from pipeline.settings import YamlFile
 
 CONNECTION_TIMEOUT = 10
 """Seconds a scheduler may take to answer."""
@@ -264,28 +265,31 @@ def dask_client(
         yield client
 
 
+class SlurmSettings(pydantic.BaseModel, strict=True, extra="allow"):
+    """The number of runs at once, and the arguments of `SLURMCluster`."""
+
+    jobs: pydantic.PositiveInt = 1
+
+
 def _slurm_cluster(path: Path, workers: int | None, insecure: bool) -> Any:
     """A cluster of submitted Slurm jobs with the settings of a file."""
     from dask_jobqueue.slurm import SLURMCluster
     from distributed import Security
 
-    settings = read_yaml(path, "settings such as those of pipeline/experiments/slurm.yaml")
-    jobs = settings.pop("jobs", 1) if workers is None else workers
-    if not isinstance(jobs, int) or jobs < 1:
-        raise UserError(f"{path.name}: jobs is {jobs!r}, expected an integer of at least 1")
+    settings = YamlFile(path).check(SlurmSettings)
     security = Security()  # from Dask's settings
     _require_trust("a Slurm cluster", insecure or security.tls_ca_file is not None)
     try:
-        settings.pop("jobs", None)
+        options = {"scheduler_options": {"dashboard_address": ":0"}} | settings.model_extra
         if security.tls_ca_file:
-            settings["security"] = security
-        settings.setdefault("scheduler_options", {"dashboard_address": ":0"})
-        cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **settings)
+            options["security"] = security
+        cluster = SLURMCluster(worker_extra_args=["--nthreads", "1"], **options)
     except (TypeError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"{path.name}: these settings are not valid for a Slurm cluster: {error}") from error
     if shutil.which("sbatch") is None:
         cluster.close()
         raise UserError("Slurm's sbatch was not found: run this on a machine that can submit jobs")
+    jobs = workers or settings.jobs
     cluster.adapt(minimum_jobs=jobs, maximum_jobs=jobs)  # a job that reached its time limit is replaced
     return cluster
 

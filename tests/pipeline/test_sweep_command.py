@@ -82,7 +82,7 @@ def test_failed_runs_make_the_command_fail(command, tmp_path, monkeypatch):
 
 def test_an_invalid_grid_is_refused_before_anything_runs(command, tmp_path):
     grid = write_grid(tmp_path, GRID.replace("dropout: 0", "dropout: 5"))
-    with pytest.raises(UserError, match=r"^small\.yaml, line 8: experiment\.ipynb: dropout is 5, expected 0 to 2$"):
+    with pytest.raises(UserError, match=r"^small\.yaml, line 8: .*dropout is 5: it should be less than or equal to 2$"):
         command("--grid", grid)
     assert not files.REPORTS_FOLDER.exists()
 
@@ -204,20 +204,20 @@ def test_a_slurm_job_executes_one_run_at_a_time_whatever_its_cores(slurm, tmp_pa
     assert re.findall(r"--nthreads (\d+)", script)[-1] == "1"
 
 
-def test_slurm_settings_that_do_not_fit_are_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("queue: normal", ": these settings are not valid for a Slurm cluster"),
+        ("cores: 1\njobs: 0", ", line 2: jobs is 0: it should be greater than 0"),
+        ("cores: 1\njobs: many", ", line 2: jobs is 'many': it should be a valid integer"),
+        ("cores: 1\njobs: true", ", line 2: jobs is True: it should be a valid integer"),
+    ],
+)
+def test_slurm_settings_that_do_not_fit_are_refused(tmp_path, text, words):
     path = tmp_path / "slurm.yaml"
-    path.write_text("queue: normal\n", encoding="utf-8")
-    refused = pytest.raises(UserError, match=r"slurm\.yaml: these settings are not valid for a Slurm cluster")
+    path.write_text(text, encoding="utf-8")
+    refused = pytest.raises(UserError, match=rf"slurm\.yaml{words}")
     with refused, sweep.dask_client(None, path, None, insecure=True):
-        pass
-
-
-@pytest.mark.parametrize("jobs", ["0", "many", "1.5"])
-def test_an_invalid_number_of_slurm_jobs_is_refused(tmp_path, jobs):
-    path = tmp_path / "slurm.yaml"
-    path.write_text(f"jobs: {jobs}\n", encoding="utf-8")
-    refused = pytest.raises(UserError, match=r"slurm\.yaml: jobs is .*, expected an integer of at least 1")
-    with refused, sweep.dask_client(None, path, None):
         pass
 
 
