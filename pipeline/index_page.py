@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import base64
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -20,9 +19,9 @@ import pandas as pd
 from coursework import files, study
 from coursework.data import DataError
 from coursework.text import signed
-from pipeline import submission
+from pipeline import record, submission
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import PICTURE_TAG, PROFILES_FOLDER, REPORTED_NOTEBOOKS, read_handin
+from pipeline.parameters import PICTURE_TAG, PROFILES_FOLDER, REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS, read_handin
 
 TAGS = {PICTURE_TAG, "index"}
 """Tags of the cells whose first figure is shown."""
@@ -124,16 +123,12 @@ def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:
 
 
 def _results(profile: str) -> Table:
-    metrics = files.output_folder(profile) / "metrics"
-    first, second = (
-        json.loads((metrics / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("part1_mnist", "part2_fashion_mnist")
-    )
+    first, second = (record.read(profile, name) for name in TRAINING_NOTEBOOKS)
     rows = [["LeNet-5 on MNIST, test", *_scores(first["scores"]["test"])]]
     for name, scores in second["scores"]["validation"].items():
         rows.append([f"{name[0].upper()}{name[1:]}, validation", *_scores(scores)])
     note = f"One run, seed {second['parameters']['seed']}; the intervals are 95 %. The best model is {second['scores']['best']}."
-    if score := _held_out(profile):
+    if score := record.read_score(profile):
         rows.append(["Best model, held-out test images", *_scores(score["held_out"])])
         line = read_handin()["leaderboard_line"]
         verdict = "beats" if score["held_out"]["accuracy"] > line else "does not beat"
@@ -148,15 +143,6 @@ def _scores(scores: dict[str, Any]) -> list[str]:
         "{:.4f} ({:.4f} to {:.4f})".format(scores[name], *scores[f"{name}_interval"]) for name in ("accuracy", "f1")
     )
     return [accuracy, f1, f"{scores['images']:,}"]
-
-
-def _held_out(profile: str) -> dict[str, Any] | None:
-    """The score that `make score` wrote for the current submission, or None."""
-    path, submitted = files.output_folder(profile) / "metrics" / "score.json", submission.path_of(profile)
-    if not (path.exists() and submitted.exists()):
-        return None
-    score = json.loads(path.read_text(encoding="utf-8"))
-    return score if score["submission_sha256"] == files.file_sha256(submitted) else None
 
 
 def _claims(grid: str | None) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 
 from coursework import files, study
+from pipeline import record
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import PICTURE_TAG, REPORTED_NOTEBOOKS, TRAINING_NOTEBOOKS
 
@@ -113,16 +114,12 @@ def read_run(profile: str) -> dict[str, Any]:
     Raises:
         UserError: one is missing, or the score belongs to an older submission.
     """
-    folder = files.output_folder(profile)
-    paths = {name: folder / "metrics" / f"{name}.json" for name in (*TRAINING_NOTEBOOKS, "score")}
-    missing = [name for name, path in paths.items() if not path.exists()]
-    if missing:
-        names = ", ".join(missing)
-        raise UserError(f"{profile} has no metrics of {names}: run `make report score PROFILE={profile}`")
-    run = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items()}
-    submission = folder / "submission.csv"
-    if submission.exists() and files.file_sha256(submission) != run["score"]["submission_sha256"]:
-        raise UserError(f"the score of {profile} belongs to an older submission: run `make score PROFILE={profile}`")
+    run = {name: record.read(profile, name) for name in TRAINING_NOTEBOOKS} | {"score": record.read_score(profile)}
+    if missing := [name for name, content in run.items() if content is None]:
+        raise UserError(
+            f"{profile} has no metrics of {', '.join(missing)}, or a score of another submission: "
+            f"run `make report score PROFILE={profile}`"
+        )
     return run
 
 

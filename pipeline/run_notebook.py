@@ -34,7 +34,7 @@ from pipeline.parameters import (
     read_handin,
     read_profile,
 )
-from pipeline.state import last_duration
+from pipeline.record import last_duration
 
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
 """Silences the kernel's messages about its shutdown, and turns off its thread for output of C libraries, which may outlive the
@@ -91,7 +91,7 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Members": ", ".join(handin["group_members"]),
         "Run": f"{{date}}, profile {profile}",
     } | ({"Seed": str(seed)} if seed is not None else {})
-    earlier = last_duration(target.parent, notebook)
+    earlier = last_duration(output, notebook)
     took = f", {format_duration(earlier)} last time" if earlier is not None else ""
     print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
     execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)

@@ -42,12 +42,12 @@ def report(make: str, profile: str) -> str:
         )
     which = ", ".join(PARTS[name] for name in outdated)
     text = f"{which} out of date: `make report{option}`"
-    known = [seconds for name in outdated if (seconds := last_duration(ROOT / folder, name)) is not None]
+    known = [seconds for name in outdated if (seconds := _last_duration(ROOT / folder, name)) is not None]
     return f"{text}, {max(1, round(sum(known) / 60))} min last time, less after an interruption" if known else text
 
 
-def last_duration(folder: Path, notebook: str) -> float | None:
-    """Duration in seconds of the last run of a notebook into an output folder, trainings included; None if unknown."""
+def _last_duration(folder: Path, notebook: str) -> float | None:
+    """As `record.last_duration`, with the standard library only."""
     try:
         return float(json.loads((folder / "metrics" / f"{notebook}.json").read_text())["duration_seconds"])
     except (OSError, ValueError, LookupError, TypeError):

@@ -13,6 +13,7 @@ import numpy as np
 from coursework import course_split, evaluation, files
 from coursework.data import DataError
 from coursework.submission import SubmissionError, read_submission, write_submission
+from pipeline import record
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import read_handin
 
@@ -25,7 +26,8 @@ def write(profile: str) -> None:
     name = files.display_path(model_path)
     if not model_path.exists():
         raise UserError(f"{name} does not exist: train the model with `make report PROFILE={profile}`")
-    images = _test_images(profile)[..., None]
+    run, data = _run_and_data(profile)
+    images = data["X_test"][..., None]
     try:
         model = models.load_model(model_path)
     except Exception as error:  # each way in which a file can be damaged raises another kind
@@ -34,9 +36,8 @@ def write(profile: str) -> None:
             f"delete it and run `make submit PROFILE={profile}`, which runs part 2 again"
         ) from error
     predictions = models.predict_probabilities(model, images).argmax(axis=1)
-    metrics = _metrics(profile)
-    if metrics is not None and metrics["processor"] == run_record.environment()["hardware"]["processor"]:
-        expected = metrics["predictions_sha256"]
+    if run and run["hardware"]["processor"] == run_record.environment()["hardware"]["processor"]:
+        expected = run["scores"]["predictions_sha256"]
         if expected not in (None, files.content_hash({"Prediction": predictions})):
             raise UserError(
                 f"{name} is not the model of the last finished run: delete it and run `make submit PROFILE={profile}`, "
@@ -48,7 +49,7 @@ def write(profile: str) -> None:
 def check(profile: str) -> None:
     """Check the submission as the leaderboard would, and print a summary. One that Excel has saved is written anew."""
     path = path_of(profile)
-    images = len(_test_images(profile))
+    images = len(_run_and_data(profile)[1]["X_test"])
     predictions = read_submission(path, images)
     if b"\r" in path.read_bytes() or path.read_bytes().startswith(codecs.BOM_UTF8):
         write_submission(path, predictions, images)
@@ -62,8 +63,8 @@ def score(profile: str) -> None:
     """Score the submission against the held-out labels; print the result and write it to `metrics/score.json`."""
     path = path_of(profile)
     line = read_handin()["leaderboard_line"]
-    _test_images(profile)
-    labels = _test_labels(profile)
+    _, data = _run_and_data(profile)
+    labels = data["y_test"] if "y_test" in data else course_split.load_fashion_mnist_test_labels()
     if labels is None:
         print(
             "No score: data/Fashion_MNIST.h5 is the course's own file, and the course does not publish its test labels. "
@@ -85,50 +86,16 @@ def score(profile: str) -> None:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _test_images(profile: str) -> np.ndarray:
-    """The test images (n, 28, 28); a UserError unless part 2 was run on the same data."""
-    images = course_split.load_fashion_mnist(_split(profile))
-    metrics = _metrics(profile)
-    if metrics is not None and metrics["data_sha256"] != files.content_hash(images):
+def _run_and_data(profile: str) -> tuple[dict[str, Any] | None, dict[str, np.ndarray]]:
+    """The profile's run of part 2, None without one, and its data; a UserError unless it was run on the same data."""
+    run = record.read(profile, record.PART_2)
+    data = course_split.load_fashion_mnist(run["parameters"].get("split", "course") if run else "course")
+    if run and run["data_sha256"] != files.content_hash(data):
         raise UserError(
             "data/Fashion_MNIST.h5 is not the file that part 2 was run on: `touch data/Fashion_MNIST.h5` and "
             f"`make submit PROFILE={profile}` run it again"
         )
-    return images["X_test"]
-
-
-def _test_labels(profile: str) -> np.ndarray | None:
-    """The labels (n,) of the test images, or None if the course does not publish them."""
-    if _split(profile) == "official":
-        return course_split.load_fashion_mnist("official")["y_test"]
-    return course_split.load_fashion_mnist_test_labels()
-
-
-def _metrics(profile: str) -> dict[str, Any] | None:
-    """Metrics of the profile's run of part 2; None without a run."""
-    path = files.output_folder(profile) / "metrics" / "part2_fashion_mnist.json"
-    if not path.exists():
-        return None
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            "data_sha256": str(metrics["data_sha256"]),
-            "parameters": dict(metrics["parameters"]),
-            "processor": metrics["hardware"]["processor"],
-            "predictions_sha256": metrics["scores"].get("predictions_sha256"),  # missing in old files
-        }
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(
-            f"{files.display_path(path)} is damaged ({type(error).__name__}: {error}): delete "
-            f"{files.display_path(files.output_folder(profile))}/part2_fashion_mnist.ipynb and run "
-            f"`make submit PROFILE={profile}`, which runs part 2 again"
-        ) from error
-
-
-def _split(profile: str) -> str:
-    """The split in the profile's run of part 2."""
-    metrics = _metrics(profile)
-    return "course" if metrics is None else metrics["parameters"].get("split", "course")
+    return run, data
 
 
 def path_of(profile: str) -> Path:

@@ -63,13 +63,6 @@ def test_a_damaged_model_is_an_error_that_says_what_to_delete(output):
         submission.write("smoke")
 
 
-@pytest.mark.fault("damaged metrics")
-def test_damaged_metrics_are_an_error_that_says_what_to_delete(output):
-    (output / "metrics" / "part2_fashion_mnist.json").write_text('{"data_sha256": 1')
-    with pytest.raises(UserError, match=r"part2_fashion_mnist\.json is damaged .*: delete reports/smoke/part2_"):
-        submission.check("smoke")
-
-
 def test_without_a_model_the_error_names_the_command_that_trains_it(new_project, enter):
     enter(new_project)
     with pytest.raises(UserError, match=r"part2_best\.keras does not exist: train .* `make report PROFILE=smoke`"):
