@@ -10,60 +10,23 @@ from coursework import files
 from pipeline.errors import UserError
 from pipeline.settings import describe
 
-PART_1, PART_2, SCORE = "part1_mnist", "part2_fashion_mnist", "score"
-
-
-class _Scores(pydantic.BaseModel):
-    accuracy: float
-    accuracy_interval: tuple[float, float]
-    f1: float
-    f1_interval: tuple[float, float]
-    images: int
-
-
-class _Score(pydantic.BaseModel):
-    held_out: _Scores
-    submission_sha256: str
-
-
-class _Hardware(pydantic.BaseModel):
-    processor: str
-    system: str
-    cores: int
-
-
-class _Training(pydantic.BaseModel):
-    epochs: int
-    best_epoch: int
+SCORE = "score"
 
 
 class _Run(pydantic.BaseModel):
     parameters: dict[str, Any]
-    trainings: dict[str, _Training]
+    scores: dict[str, Any]
+    trainings: dict[str, dict[str, Any]]
     data_sha256: str
     duration_seconds: float
     peak_memory_gib: float
     versions: dict[str, str]
-    hardware: _Hardware
+    hardware: dict[str, Any]
 
 
-class _Part1Scores(pydantic.BaseModel):
-    validation_last: dict[str, float]
-    test: _Scores
-
-
-class _Part1(_Run):
-    scores: _Part1Scores
-
-
-class _Part2Scores(pydantic.BaseModel):
-    validation: dict[str, _Scores]
-    best: str
-    predictions_sha256: str | None = None  # missing in old files
-
-
-class _Part2(_Run):
-    scores: _Part2Scores
+class _Score(pydantic.BaseModel):
+    held_out: dict[str, Any]
+    submission_sha256: str
 
 
 def read(profile: str, name: str) -> dict[str, Any] | None:
@@ -76,9 +39,8 @@ def read(profile: str, name: str) -> dict[str, Any] | None:
     path = folder / "metrics" / f"{name}.json"
     if not path.exists():
         return None
-    model = {PART_1: _Part1, PART_2: _Part2, SCORE: _Score}.get(name, _Run)
     try:
-        return model.model_validate_json(path.read_bytes()).model_dump()
+        return (_Score if name == SCORE else _Run).model_validate_json(path.read_bytes()).model_dump()
     except pydantic.ValidationError as error:
         cause, command = (path, "score") if name == SCORE else (folder / f"{name}.ipynb", "report")
         raise UserError(

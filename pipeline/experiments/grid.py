@@ -27,7 +27,7 @@ def _refuse_duplicates(values: list[Any]) -> list[Any]:
 Parameters, Seed = TypeVar("Parameters", bound=Settings), TypeVar("Seed")
 NOT_EMPTY = Field(min_length=1)
 Text = Annotated[str, NOT_EMPTY]
-Distinct = (NOT_EMPTY, AfterValidator(_refuse_duplicates))
+DISTINCT = (NOT_EMPTY, AfterValidator(_refuse_duplicates))
 
 
 class Claim(Settings, Generic[Parameters]):
@@ -43,14 +43,14 @@ class FullBudget(Settings, Generic[Parameters, Seed]):
     """Variants that also run with the parameters of iteration 2's own budget."""
 
     parameters: Parameters
-    seeds: Annotated[list[Seed], *Distinct]
-    variants: Annotated[list[str], *Distinct]
+    seeds: Annotated[list[Seed], *DISTINCT]
+    variants: Annotated[list[str], NOT_EMPTY]
 
 
 class Grid(Settings, Generic[Parameters, Seed]):
     """The content of the file."""
 
-    seeds: Annotated[list[Seed], *Distinct]
+    seeds: Annotated[list[Seed], *DISTINCT]
     baseline: Parameters
     full_budget: FullBudget[Parameters, Seed] | None = None
     claims: Annotated[list[Claim[Parameters]], NOT_EMPTY]
@@ -88,47 +88,35 @@ def read_grid(path: Path = GRID_FILE) -> list[Run]:
     file = YamlFile(path)
     grid = file.check(Grid[model, Annotated[seed.annotation, *seed.metadata]])
     common = model().model_dump() | _own(grid.baseline)
-    variants: dict[str, tuple[str, dict[str, Any]]] = {BASELINE: (BASELINE, common)}
+    variants = {(BASELINE, "reduced"): (BASELINE, common)}
+
+    def add(place: tuple, claim: str, variant: str, budget: str, parameters: dict[str, Any]) -> None:
+        if (variant, budget) in variants:
+            raise file.error(place, f"the name of the variant {variant!r} is a duplicate")
+        if same := [other for (other, _), (_, others) in variants.items() if others == parameters]:
+            raise file.error(place, f"the variant {variant!r} has the same parameters as {same[0]!r}")
+        variants[variant, budget] = claim, parameters
+
     for number, claim in enumerate(grid.claims):
         if claim.name in [other.name for other in grid.claims[:number]]:
             raise file.error(("claims", number, "name"), f"the name {claim.name!r} is a duplicate")
         for name, own in claim.variants.items():
-            parameters = common | _own(own)
-            for other, (_, others) in variants.items():
-                if name == other or parameters == others:
-                    what = "name" if name == other else "parameters"
-                    raise file.error(
-                        ("claims", number, "variants", name),
-                        f"the variant {name!r} is a duplicate: it has the {what} of {other!r}",
-                    )
-            variants[name] = (claim.name, parameters)
-    runs = [
-        Run(claim, variant, "reduced", seed, parameters | {"seed": seed})
-        for seed in grid.seeds
-        for variant, (claim, parameters) in variants.items()
-    ]
-    return runs + (_full_budget(file, grid.full_budget, variants) if grid.full_budget else [])
-
-
-def _full_budget(file: YamlFile, budget: FullBudget, variants: dict[str, tuple[str, dict[str, Any]]]) -> list[Run]:
-    changes = _own(budget.parameters)
-    for number, variant in enumerate(budget.variants):
+            add(("claims", number, "variants", name), claim.name, name, "reduced", common | _own(own))
+    changes = _own(grid.full_budget.parameters) if grid.full_budget else {}
+    for number, name in enumerate(grid.full_budget.variants if grid.full_budget else []):
         place = ("full_budget", "variants", number)
-        if variant not in variants:
-            raise file.error(place, f"no claim has a variant {variant!r}")
-        for name in changes:
-            if variants[variant][1][name] != variants[BASELINE][1][name]:
-                raise file.error(
-                    ("full_budget", "parameters", name),
-                    f"the variant {variant!r} changes {name}, so the full budget can't set it",
-                )
-        same = [other for other, (_, parameters) in variants.items() if parameters == variants[variant][1] | changes]
-        if same:
-            raise file.error(place, f"{variant!r} at the full budget has the same parameters as {same[0]!r}")
+        if (name, "reduced") not in variants:
+            raise file.error(place, f"no claim has a variant {name!r}")
+        claim_name, parameters = variants[name, "reduced"]
+        if lost := [change for change in changes if parameters[change] != common[change]]:
+            raise file.error(place, f"the variant {name!r} changes {lost[0]}, so the full budget can't set it")
+        add(place, claim_name, name, "full", parameters | changes)
     return [
-        Run(variants[variant][0], variant, "full", seed, variants[variant][1] | changes | {"seed": seed})
-        for seed in budget.seeds
-        for variant in budget.variants
+        Run(claim_name, variant, budget, seed, parameters | {"seed": seed})
+        for budget, seeds in (("reduced", grid.seeds), ("full", grid.full_budget.seeds if grid.full_budget else []))
+        for seed in seeds
+        for (variant, its_budget), (claim_name, parameters) in variants.items()
+        if its_budget == budget
     ]
 
 

@@ -1,4 +1,4 @@
-"""Any text as a profile or a grid, and any values of parameters, give a correct result or a UserError."""
+"""Any text as a profile or a grid gives a correct result or a UserError."""
 
 import string
 
@@ -7,17 +7,12 @@ from hypothesis import strategies as st
 
 from pipeline import parameters
 from pipeline.errors import UserError
-from pipeline.experiments.grid import EXPERIMENT, read_grid
-from pipeline.parameters import check_parameters, read_profile
+from pipeline.experiments.grid import read_grid
 from tests.pipeline.test_grid import GRID
 from tests.running import FUZZ_CASES
 
-many = settings(
-    max_examples=FUZZ_CASES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
 PROFILE = "part1_mnist:\n  epochs: 3\n  seed: 2\npart2_fashion_mnist: {split: official}\n"
+many = settings(max_examples=FUZZ_CASES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
@@ -30,32 +25,13 @@ def cuts_of(draw, text):
     return text
 
 
-names = st.sampled_from(["seed", "epochs", "share", "dropout", "flip", "activation"]) | st.text(max_size=8)
-values = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=20)
-
-
-@many
-@given(chosen=st.dictionaries(names, values, max_size=4))
-def test_parameters_are_valid_or_reported(chosen):
-    try:
-        checked = check_parameters(EXPERIMENT, chosen)
-    except UserError as error:
-        assert str(error).startswith("experiment.ipynb: ")
-    else:
-        assert checked.items() >= chosen.items()
-        assert checked["epochs"] >= 1
-        assert 0 < checked["share"] <= 1
-        assert checked["activation"] in ("relu", "leaky relu")
-        assert isinstance(checked["flip"], bool)
-
-
 @many
 @given(text=cuts_of(PROFILE))
 def test_a_profile_is_valid_or_reported(tmp_path, monkeypatch, text):
     monkeypatch.setattr(parameters, "PROFILES_FOLDER", tmp_path)
     (tmp_path / "own.yaml").write_text(text, encoding="utf-8")
     try:
-        assert read_profile("own", "part1_mnist").keys() <= {"seed", "epochs"}
+        assert parameters.read_profile("own", "part1_mnist").keys() <= {"seed", "epochs"}
     except UserError as error:
         assert str(error).startswith("own.yaml")
 
@@ -63,12 +39,9 @@ def test_a_profile_is_valid_or_reported(tmp_path, monkeypatch, text):
 @many
 @given(text=cuts_of(GRID))
 def test_a_grid_is_valid_or_reported(tmp_path, text):
-    path = tmp_path / "grid.yaml"
-    path.write_text(text, encoding="utf-8")
+    (tmp_path / "grid.yaml").write_text(text, encoding="utf-8")
     try:
-        runs = read_grid(path)
+        runs = read_grid(tmp_path / "grid.yaml")
+        assert len({repr(run.parameters) for run in runs}) == len(runs)
     except UserError as error:
         assert str(error).startswith("grid.yaml")
-    else:
-        assert runs[0].variant == "baseline"
-        assert len({repr(run.parameters) for run in runs}) == len(runs)

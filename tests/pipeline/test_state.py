@@ -8,24 +8,12 @@ from pipeline import state
 from tests.running import make
 
 
-@pytest.fixture(scope="session")
-def printed(smoke_run):
-    """What plain make prints after a smoke run."""
-    result = make(smoke_run.project)
-    assert result.returncode == 0, result.stderr
-    return result.stdout
-
-
-@pytest.mark.parametrize("command", ["report", "submit", "score", "test", "lab", "experiments"])
-def test_make_alone_lists_the_commands_with_a_line_of_help(printed, command):
-    assert re.search(rf"^  make {command} +\S", printed, re.MULTILINE)
-
-
-def test_make_alone_prints_the_status_of_environment_data_and_report(printed):
-    assert "Status, profile smoke:" in printed
-    assert re.search(r"environment +ready, Python 3\.1\d", printed)
-    assert re.search(r"data +ready", printed)
-    assert re.search(r"report +up to date: see reports/smoke/index\.html", printed)
+def test_make_alone_lists_the_commands_and_the_status(smoke_run):
+    printed = make(smoke_run.project).stdout
+    lines = [rf"  make {name} +\S" for name in ("report", "submit", "score", "test", "lab", "experiments")]
+    lines += ["Status, profile smoke:", r"  environment +ready, Python 3\.1\d", "  data +ready"]
+    for line in [*lines, r"  report +up to date: see reports/smoke/index\.html"]:
+        assert re.search(f"^{line}", printed, re.MULTILINE), line
 
 
 @pytest.fixture
