@@ -4,8 +4,8 @@ A notebook declares its parameters in the cell tagged `parameters`, one per line
 
     epochs: int = 20  # in [1, 1000]: passes over the training images
 
-The comment may begin with the allowed values: an interval, where a round bracket excludes the end, as in `in (0, 1)`, or a
-set of words, as in `in {constant, cosine}`.
+The comment may begin with the allowed values: an interval, where a round bracket excludes the end, as in `in (0, 1)`,
+or a set of words, as in `in {constant, cosine}`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def describe(error: pydantic.ValidationError) -> tuple[tuple[Any, ...], str]:
 
 class _Constructor(SafeConstructor):
     def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """Name the line of a value that Python or a text file can't represent, such as 2024-13-45 or a lone surrogate."""
+        """Name the line of a value that Python or a text can't hold, such as 2024-13-45 or a lone surrogate."""
         try:
             value = super().construct_object(node, deep=deep)
             if isinstance(node, ScalarNode):
@@ -89,8 +89,8 @@ class YamlFile:
             marked = isinstance(error, MarkedYAMLError) and error.problem_mark
             where, problem = (f", line {error.problem_mark.line + 1}", error.problem) if marked else ("", error)
             raise UserError(
-                f"{path.name}{where}: not valid YAML: {problem}. (The error may be in an earlier line. Quote texts with a "
-                'colon, a # or another special character: "like this".)'
+                f"{path.name}{where}: not valid YAML: {problem}. (The error may be in an earlier line. Quote texts "
+                'with a colon, a # or another special character: "like this".)'
             ) from error
 
     def check(self, model: type[Model]) -> Model:
