@@ -22,7 +22,7 @@ from typing import Any
 from coursework import files
 from coursework.data import DataError
 from coursework.submission import SubmissionError
-from pipeline import lock, submission
+from pipeline import lock, record, submission
 from pipeline.errors import UserError, run_command
 from pipeline.parameters import read_handin
 
@@ -157,23 +157,17 @@ def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
 
 def _message(profile: str) -> str:
     """The group, the best model of the profile's run of part 2, and its validation score."""
-    group = read_handin()["group_name"]
-    try:
-        path = files.output_folder(profile) / "metrics" / "part2_fashion_mnist.json"
-        scores = json.loads(path.read_text(encoding="utf-8"))["scores"]
-        return f"{group}: {scores['best']}, validation F1 {scores['validation'][scores['best']]['f1']:.4f}"
-    except (OSError, ValueError, LookupError, TypeError):
+    group, run = read_handin()["group_name"], record.read(profile, "part2_fashion_mnist")
+    if run is None:
         return group
+    best, validation = run["scores"]["best"], run["scores"]["validation"]
+    return f"{group}: {best}, validation F1 {validation[best]['f1']:.4f}"
 
 
 def _held_out_accuracy(profile: str) -> str:
     """The accuracy that `make score` wrote for this file, or an empty text."""
-    try:
-        score = json.loads((files.output_folder(profile) / "metrics" / "score.json").read_text(encoding="utf-8"))
-        same = score["submission_sha256"] == files.file_sha256(submission.path_of(profile))
-        return f"{score['held_out']['accuracy']:.4f}" if same else ""
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
+    score = record.read_score(profile)
+    return f"{score['held_out']['accuracy']:.4f}" if score else ""
 
 
 def main() -> None:
