@@ -98,7 +98,7 @@ verify-now: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST
 
 .PHONY: fuzz
 fuzz: $(ENVIRONMENT) ## half an hour of damaged and hostile files for all readers
-	VIRTUAL_ENV=.venv .venv/bin/uv run --quiet --no-project --with atheris==3.0.0 --with coverage==7.17.3 python -m benchmarks.fuzz
+	VIRTUAL_ENV=.venv .venv/bin/uv run --quiet --no-project --with atheris==3.0.0 python -m benchmarks.fuzz
 
 # Accepted findings of the audit as `--ignore-vuln ID`, each with its reason in a comment here.
 ACCEPTED_FINDINGS :=

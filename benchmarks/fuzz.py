@@ -1,15 +1,14 @@
 """Fuzz the readers of files that others made: `make fuzz`, half an hour. The results go to `robustness.json`.
 
-atheris feeds damaged and invented files to the readers of IDX and HDF5 files and to the PDF export, guided by the coverage of our
-code. A case passes if it ends with a correct result or with our own error. Everything else is a finding: another exception, a hang of
-20 s, more than 2 GiB of memory, a crash of a C library. Then the property tests run with many cases. Only this command needs atheris
-and coverage: `make fuzz` adds them to the environment while it runs.
+atheris feeds damaged and invented files to the readers of IDX and HDF5 files and to the PDF export, guided by the
+coverage of our code. A case passes if it ends with a correct result or with our own error. Everything else is a
+finding: another exception, a hang of 20 s, more than 2 GiB of memory, a crash of a C library. Then the property tests
+run with many cases. Only this command needs atheris: `make fuzz` adds it to the environment while it runs.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
 import hashlib
 import inspect
@@ -22,18 +21,25 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import h5py
 import numpy as np
 
-from benchmarks.robustness.results import read_results, record
+from benchmarks import page
 from coursework import course_split, data, files, read_hdf5
 
 IDX_NAME = "t10k-labels-idx1-ubyte"
 IDX_CONTENT = bytes([0, 0, 8, 1, 0, 0, 0, 4, 7, 2, 1, 0])
 H5_SHAPES = {"images": (3, 4, 4), "labels": (3,)}
-PDF_PACKAGE = files.ROOT / "notebook_pdf"
+WORDS = (
+    "cells cell_type markdown code raw source outputs output_type stream display_data execute_result error text/html "
+    "text/latex text/markdown image/svg+xml image/png metadata tags attachments nbformat <table> <svg> $$ \\\\frac{ "
+    "\\\\begin{aligned} ![]( [^1] ``` \\u001b[31m \\\\phantom{ \\\\text{#panic(1)} rgb(1e400%, &#xfdd0; ```console"
+)
+"""What the fuzzer puts into notebooks, separated by spaces."""
+PROPERTIES = "property tests"
 
 
 # --- Targets: each reads the bytes of a file, which it writes to a folder -------------------------
@@ -73,9 +79,6 @@ def export_notebook(content: bytes, folder: Path) -> None:
             raise
 
 
-# --- Seeds ----------------------------------------------------------------------------------------
-
-
 def idx_seeds() -> Iterator[bytes]:
     yield from (IDX_CONTENT, gzip.compress(IDX_CONTENT), IDX_CONTENT[:-1], gzip.compress(bytes(10**6)))
 
@@ -93,8 +96,7 @@ def h5_seeds() -> Iterator[bytes]:
 
 def notebook_seeds() -> Iterator[bytes]:
     """Notebooks with one cell each: the small cells of our own parts, with their outputs."""
-    folders = (files.ROOT / "notebooks", files.REPORTS_FOLDER)
-    for path in (path for folder in folders for path in sorted(folder.glob("*.ipynb"))):
+    for path in sorted([*files.ROOT.glob("notebooks/*.ipynb"), *files.ROOT.glob("reports/*.ipynb")]):
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             seed = json.dumps(notebook | {"cells": [cell]}).encode()
@@ -102,59 +104,32 @@ def notebook_seeds() -> Iterator[bytes]:
                 yield seed
 
 
-WORDS = ["cells", "cell_type", "markdown", "code", "raw", "source", "outputs", "output_type", "stream", "display_data", "execute_result", "error", "text/html", "text/latex", "text/markdown", "image/svg+xml", "image/png", "metadata", "tags", "attachments", "nbformat", "<table>", "<td rowspan=9>", "<svg>", "$$", "\\\\frac{", "\\\\begin{aligned}", "![](", "[^1]", "```", "| a |", "\\u001b[31m", "\\\\phantom{", "\\\\text{#panic(1)}", "rgb(1e400%,", "&#xfdd0;", "```console"]  # fmt: skip
-TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[bytes]], int]] = {
-    "IDX files": (read_idx, idx_seeds, 4096),
-    "HDF5 files": (read_h5, h5_seeds, 8192),
-    "notebooks": (export_notebook, notebook_seeds, 8192),
+TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[bytes]], int, ModuleType | None]] = {
+    "IDX files": (read_idx, idx_seeds, 4096, data),
+    "HDF5 files": (read_h5, h5_seeds, 8192, read_hdf5),
+    "notebooks": (export_notebook, notebook_seeds, 8192, None),
 }
-"""Each target with its seeds and the maximum length of a case."""
-PROPERTIES = "property tests"
+"""Each target with its seeds, the maximum length of a case, and the module whose coverage guides it."""
 
 
-# --- The code of a target -------------------------------------------------------------------------
-
-
-def readers(name: str) -> list[Callable]:
-    """The functions that read IDX or HDF5 files."""
-    if name == "IDX files":
-        return [data.files_in_folder, data.read_idx, data.check_idx]
-    functions = [function for _, function in inspect.getmembers(read_hdf5, inspect.isfunction)]
-    return [
-        function
-        for function in functions
-        if function.__module__ == read_hdf5.__name__ and function is not read_hdf5.main
-    ]
-
-
-def code_of(name: str) -> list[tuple[Path, range]]:
-    """The files of a target's code, with the lines that count."""
-    if name == "notebooks":
-        other = ("__main__", "command", "exporter", "limits", "lossless")  # `export` does not use these
-        return [(path, range(1, 10**6)) for path in sorted(PDF_PACKAGE.glob("*.py")) if path.stem not in other]
-    found = []
-    for reader in readers(name):
-        lines, first = inspect.getsourcelines(reader)
-        found.append((Path(inspect.getsourcefile(reader)), range(first + 1, first + len(lines))))
-    return found
-
-
-# --- In separate processes ------------------------------------------------------------------------
+# --- Fuzzing --------------------------------------------------------------------------------------
 
 
 def fuzz(name: str, corpus: Path, seconds: int) -> None:
-    """Feed a target until the time is up, a case fails, or the process dies."""
+    """Feed a target, in this process, until the time is up, a case fails, or the process dies."""
     import atheris
 
-    if name == "notebooks":
+    target, _, longest, module = TARGETS[name]
+    if module is None:
         with atheris.instrument_imports(include=["notebook_pdf"]):
             import notebook_pdf  # noqa: F401
     else:
-        for reader in readers(name):
-            setattr(inspect.getmodule(reader), reader.__name__, atheris.instrument_func(reader))
-    target, _, longest = TARGETS[name]
-    dictionary = corpus.with_name("dictionary")
-    dictionary.write_text("\n".join(json.dumps(word) for word in WORDS), encoding="utf-8")
+        for function_name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__:
+                setattr(module, function_name, atheris.instrument_func(function))
+    dictionary, folder = corpus.with_name("dictionary"), corpus.with_name("work")
+    dictionary.write_text("\n".join(json.dumps(word) for word in WORDS.split()), encoding="utf-8")
+    folder.mkdir(exist_ok=True)
     options = [
         f"-max_total_time={seconds}",
         f"-max_len={longest}",
@@ -164,46 +139,18 @@ def fuzz(name: str, corpus: Path, seconds: int) -> None:
         f"-artifact_prefix={corpus.parent}/finding-",
         f"-dict={dictionary}",
     ]
-    folder = corpus.with_name("work")
-    folder.mkdir(exist_ok=True)
     atheris.Setup([sys.argv[0], *options, str(corpus)], lambda content: target(content, folder))
     atheris.Fuzz()
 
 
-def cover(name: str, corpus: Path) -> None:
-    """Print how many lines of a target's code the corpus reaches."""
-    import coverage
-
-    target, _, _ = TARGETS[name]
-    watcher = coverage.Coverage(data_file=None, config_file=False)
-    with tempfile.TemporaryDirectory() as folder:
-        watcher.start()
-        for path in corpus.iterdir():
-            with contextlib.suppress(Exception):
-                target(path.read_bytes(), Path(folder))
-        watcher.stop()
-    lines = reached = 0
-    for path, within in code_of(name):
-        _, statements, _, missing, _ = watcher.analysis2(str(path))
-        counted = {line for line in statements if line in within}
-        lines, reached = lines + len(counted), reached + len(counted - set(missing))
-    print(json.dumps({"lines": lines, "reached": reached}))
-
-
-def run_self(*arguments: Any) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "benchmarks.fuzz", *map(str, arguments)]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    return subprocess.run(command, cwd=files.ROOT, env=environment, capture_output=True, text=True, errors="replace")
-
-
-def fuzz_target(name: str, seconds: int, findings: Path) -> dict[str, Any]:
-    """Fuzz a target in separate processes until the time is up, and keep the cases that made it fail.
+def fuzz_target(name: str, seconds: int) -> dict[str, Any]:
+    """Fuzz a target in separate processes until the time is up; `reports/findings/` gets the cases that made it fail.
 
     The HDF5 library is written in C and can hang or crash. `course_split` reads such files in a separate process, so
     each case that is found is given to it: if it ends there with our own error, it counts as survived.
     """
-    executed = survived = 0
-    found = []
+    executed = survived = found = 0
+    findings = files.REPORTS_FOLDER / "findings"
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "corpus"
         corpus.mkdir()
@@ -211,7 +158,11 @@ def fuzz_target(name: str, seconds: int, findings: Path) -> dict[str, Any]:
             (corpus / f"seed-{number}").write_bytes(seed)
         began = time.perf_counter()
         while (left := seconds - int(time.perf_counter() - began)) > 0:
-            result = run_self("--fuzz", name, corpus, left)
+            command = [sys.executable, "-m", "benchmarks.fuzz", "--fuzz", name, str(corpus), str(left)]
+            environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+            result = subprocess.run(
+                command, cwd=files.ROOT, env=environment, capture_output=True, text=True, errors="replace"
+            )
             if not (count := re.search(r"stat::number_of_executed_units:\s*(\d+)", result.stderr)):
                 raise RuntimeError(f"the fuzzer did not run: {result.stderr[-2000:]}")
             executed += int(count[1])
@@ -219,14 +170,13 @@ def fuzz_target(name: str, seconds: int, findings: Path) -> dict[str, Any]:
                 if name == "HDF5 files" and survives(path):
                     survived += 1
                 elif not path.name.startswith("finding-slow"):
-                    found.append(path.name)
+                    found += 1
                     findings.mkdir(parents=True, exist_ok=True)
                     (findings / path.name).write_bytes(path.read_bytes())
                     print(f"{name}: {path.name}\n{result.stderr[-3000:]}", flush=True)
                 path.unlink()
-        covered = json.loads(run_self("--cover", name, corpus).stdout.splitlines()[-1])
         took = time.perf_counter() - began
-    return {"cases": executed, "seconds": took, "survived": survived, "findings": len(found), **covered}
+    return {"cases": executed, "seconds": took, "survived": survived, "findings": found}
 
 
 def survives(path: Path) -> bool:
@@ -239,26 +189,13 @@ def survives(path: Path) -> bool:
     return False
 
 
-# --- Property tests -------------------------------------------------------------------------------
-
-
-def property_tests() -> list[Path]:
-    """The test files whose number of cases FUZZ_CASES sets."""
-    paths = sorted((files.ROOT / "tests").rglob("test_*.py"))
-    return [path for path in paths if "FUZZ_CASES" in path.read_text(encoding="utf-8")]
-
-
 def try_properties(cases: int) -> dict[str, Any]:
-    """Run the property tests with this number of cases each."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics"]
+    """Run the property tests, whose number of cases FUZZ_CASES sets, with this number of cases each."""
+    paths = [path for path in files.ROOT.glob("tests/*/test_*.py") if "FUZZ_CASES" in path.read_text(encoding="utf-8")]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--hypothesis-show-statistics", *paths]
     began = time.perf_counter()
-    result = subprocess.run(
-        [*command, *map(str, property_tests())],
-        cwd=files.ROOT,
-        env=os.environ | {"FUZZ_CASES": str(cases)},
-        capture_output=True,
-        text=True,
-    )
+    environment = os.environ | {"FUZZ_CASES": str(cases)}
+    result = subprocess.run(command, cwd=files.ROOT, env=environment, capture_output=True, text=True)
     if result.returncode:
         print(result.stdout[-3000:], flush=True)
     tried = re.findall(r"(\d+) passing, (\d+) failing", result.stdout)
@@ -266,38 +203,32 @@ def try_properties(cases: int) -> dict[str, Any]:
         raise RuntimeError(f"Hypothesis did not report its number of cases: {result.stdout[-2000:]}")
     return {
         "cases": sum(int(passing) for passing, _ in tried),
-        "properties": len(re.findall(r"during generate phase", result.stdout)),
+        "properties": result.stdout.count("during generate phase"),
         "findings": sum(int(failing) for _, failing in tried),
         "seconds": time.perf_counter() - began,
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Fuzz the readers of files, and run the property tests with many cases."
-    )
+    parser = argparse.ArgumentParser(description="Fuzz the readers of files, and run the property tests.")
     parser.add_argument("--seconds", type=int, default=300, help="for each reader (default: 300)")
     parser.add_argument("--cases", type=int, default=12_000, help="of each property (default: 12000)")
-    parser.add_argument(
-        "--only", action="append", choices=(*TARGETS, PROPERTIES), help="one of them; the others' results are kept"
-    )
+    names = (*TARGETS, PROPERTIES)
+    parser.add_argument("--only", action="append", choices=names, help="one of them; the others' results are kept")
     parser.add_argument("--fuzz", nargs=3, metavar=("TARGET", "CORPUS", "SECONDS"), help="one target, in this process")
-    parser.add_argument("--cover", nargs=2, metavar=("TARGET", "CORPUS"), help="only count the lines a corpus reaches")
     arguments = parser.parse_args()
     if arguments.fuzz:
-        fuzz(arguments.fuzz[0], Path(arguments.fuzz[1]), int(arguments.fuzz[2]))
+        name, corpus, seconds = arguments.fuzz
+        fuzz(name, Path(corpus), int(seconds))
         return
-    if arguments.cover:
-        cover(arguments.cover[0], Path(arguments.cover[1]))
-        return
-    results: dict[str, Any] = read_results().get("fuzzing", {})
-    for name in arguments.only or (*TARGETS, PROPERTIES):
-        if name == PROPERTIES:
-            results[name] = try_properties(arguments.cases)
-        else:
-            results[name] = fuzz_target(name, arguments.seconds, files.REPORTS_FOLDER / "findings")
+    from benchmarks import robustness  # it loads the exporter, which `fuzz` loads with instruments
+
+    results = page.read("robustness")["fuzzing"]
+    for name in arguments.only or names:
+        of_properties = name == PROPERTIES
+        results[name] = try_properties(arguments.cases) if of_properties else fuzz_target(name, arguments.seconds)
         print(name, results[name], flush=True)
-        record("fuzzing", results)
+        robustness.record("fuzzing", results)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
 """The PDF export against nbconvert's own exporters, LaTeX (`--to pdf`) and a browser (`--to webpdf`).
 
-`python -m benchmarks.pdf_export` exports the committed reports with each exporter in turn, each export in a separate process, and writes
-the figures to `benchmarks/pdf_export.json` and a table to `benchmarks/pdf_export.md`. Exporters whose software is not installed are left
-out: LaTeX needs Debian's texlive-xetex, texlive-fonts-recommended, texlive-plain-generic, pandoc and inkscape; the browser needs chromium
-and the package playwright.
+`python -m benchmarks.pdf_export` exports the committed reports with each exporter in turn, each export in a separate
+process, and writes the figures to `benchmarks/pdf_export.json` and a table to `benchmarks/pdf_export.md`. Exporters
+whose software is not installed are left out: both need the packages in `DEBIAN`, the browser also playwright.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -19,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,16 +26,15 @@ import nbformat
 import psutil
 import pypdf
 
+from benchmarks import page
 from coursework import files
 from notebook_pdf import lossless
 
-RESULT = Path(__file__).with_suffix(".json")
-TABLE = Path(__file__).with_suffix(".md")
 NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
 PACKAGES = (
-    "typst", "pypandoc_binary", "selectolax", "markdown-it-py", "mdit-py-plugins", "linkify-it-py", "manimgx-fonts",
-    "noto-cjk-sans-jp-regular",
-)  # fmt: skip
+    *("typst", "pypandoc_binary", "selectolax", "markdown-it-py", "mdit-py-plugins", "linkify-it-py"),
+    *("manimgx-fonts", "noto-cjk-sans-jp-regular"),
+)
 DEBIAN = {
     "LaTeX": ("texlive-xetex", "texlive-fonts-recommended", "texlive-plain-generic", "pandoc", "inkscape"),
     "browser": ("chromium",),
@@ -64,41 +61,30 @@ def commands(notebook: Path, folder: Path) -> dict[str, list[str]]:
 
 def run(command: list[str]) -> dict[str, float]:
     """Duration in seconds, and the peak memory of the process and all its children in MiB."""
-    began, peaks = time.perf_counter(), [0]
-    process = subprocess.Popen(command, cwd=files.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    watcher = threading.Thread(target=_watch_memory, args=(process.pid, peaks), daemon=True)
-    watcher.start()
-    errors = process.stderr.read()
-    returned = process.wait()
-    seconds = time.perf_counter() - began
-    watcher.join()
+    began, peak = time.perf_counter(), 0
+    process = psutil.Popen(command, cwd=files.ROOT, stdout=subprocess.DEVNULL)
+    while True:
+        try:
+            returned = process.wait(timeout=0.05)
+            break
+        except psutil.TimeoutExpired:
+            peak = max(peak, memory_of_family(process))
     if returned:
-        raise SystemExit(f"{' '.join(command)} failed:\n{errors[-2000:]}")
-    return {"seconds": round(seconds, 2), "peak_memory_mib": round(max(peaks) / 2**20)}
+        raise SystemExit(f"error: {' '.join(command)} failed, see its message above")
+    return {"seconds": round(time.perf_counter() - began, 2), "peak_memory_mib": round(peak / 2**20)}
 
 
-def _watch_memory(identifier: int, peaks: list[int]) -> None:
-    while family := _family(identifier):
-        memory = 0
-        for member in family:
-            try:
+def memory_of_family(process: psutil.Process) -> int:
+    memory = 0
+    with contextlib.suppress(psutil.Error):
+        for member in (process, *process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):  # it has ended
                 memory += member.memory_info().rss
-            except psutil.Error:  # the process has ended
-                continue
-        peaks.append(memory)
-        time.sleep(0.05)
-
-
-def _family(identifier: int) -> list[psutil.Process]:
-    try:
-        parent = psutil.Process(identifier)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.Error:
-        return []
+    return memory
 
 
 def inspect(notebook: Path, pdf: Path) -> dict[str, Any]:
-    """Properties of a PDF: size, pages, the notebook's passages and words that its text lacks, the standards it claims."""
+    """Properties of a PDF: size, pages, the notebook's passages and words that it lacks, the claimed standards."""
     content, cells = pdf.read_bytes(), nbformat.read(notebook, as_version=4)
     lost = min((lossless.lost(cells, content, margin) for margin in (0, lossless.BODY_MARGIN)), key=len)
     reader = pypdf.PdfReader(pdf)
@@ -113,50 +99,18 @@ def inspect(notebook: Path, pdf: Path) -> dict[str, Any]:
     }
 
 
-def megabytes_to_install() -> dict[str, int]:
-    """What each exporter needs beside nbconvert: the files of our packages; Debian's packages on an empty system, as apt reports."""
-    sizes = {"ours": sum(map(_package_size, PACKAGES)) // 10**6}
+def megabytes_to_install() -> dict[str, int | str]:
+    """What each exporter needs beside nbconvert: our packages; Debian's packages on an empty system, as apt reports."""
+    distributions = map(importlib.metadata.distribution, PACKAGES)
+    paths = (Path(one.locate_file(file)) for one in distributions for file in one.files or [])
+    sizes: dict[str, int | str] = {"ours": sum(path.stat().st_size for path in paths if path.exists()) // 10**6}
     for way, packages in DEBIAN.items():
         command = ["apt-get", "install", "--print-uris", "-y", "-o", "Dir::State::status=/dev/null"]
-        done = subprocess.run(
-            [*command, "--no-install-recommends", *packages],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=os.environ | {"LC_ALL": "C"},
-        )
-        if match := re.search(r"After this operation, ([\d,.]+) (MB|GB)", done.stdout):
-            sizes[way] = round(float(match[1].replace(",", "")) * {"MB": 1, "GB": 1000}[match[2]])
+        command += ["--no-install-recommends", *packages]
+        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
+        match = re.search(r"After this operation, ([\d,.]+) (MB|GB)", done.stdout)
+        sizes[way] = round(float(match[1].replace(",", "")) * (1000 if match[2] == "GB" else 1)) if match else "?"
     return sizes
-
-
-def _package_size(name: str) -> int:
-    distribution = importlib.metadata.distribution(name)
-    return sum(
-        path.stat().st_size
-        for file in distribution.files or []
-        if (path := Path(distribution.locate_file(file))).exists()
-    )
-
-
-def table(result: dict[str, Any]) -> str:
-    """The figures as a Markdown table."""
-    ways = result["ways"]
-    rows = [["", *ways]]
-    for notebook in NOTEBOOKS:
-        of = {way: result["reports"][notebook][way] for way in ways}
-        rows.append([f"**{notebook}**", *("" for _ in ways)])
-        rows.append(["seconds, median", *(f"{of[way]['seconds_median']:.1f}" for way in ways)])
-        rows.append(["duration / ours", *(f"{of[way]['ratio_median']:.1f}" for way in ways)])
-        rows.append(["peak memory, MiB", *(str(of[way]["peak_memory_mib"]) for way in ways)])
-        rows.append(["pages", *(str(of[way]["pages"]) for way in ways)])
-        rows.append(["file, kB", *(str(of[way]["kilobytes"]) for way in ways)])
-        rows.append(["passages or words lost or altered", *(str(of[way]["lost"]) for way in ways)])
-        rows.append(["tagged", *("yes" if of[way]["tagged"] else "no" for way in ways)])
-    sizes = result["megabytes_to_install"]
-    rows.append(["**to install beside nbconvert, MB**", *(str(sizes.get(way.partition(",")[0], "?")) for way in ways)])
-    rule = ["---", *("--:" for _ in ways)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
 
 
 def main() -> None:
@@ -174,42 +128,23 @@ def main() -> None:
                     folder.mkdir(exist_ok=True)
                     timings.setdefault(way, []).append(run(commands(notebook, folder)[way]))
                     print(f"{name}, round {number}, {way}: {timings[way][-1]['seconds']} s", flush=True)
-            ours = [timing["seconds"] for timing in timings["ours"]]
             reports[name] = {
                 way: {
-                    "seconds_median": statistics.median(timing["seconds"] for timing in of_way),
+                    "seconds_median": statistics.median(one["seconds"] for one in of_way),
                     "ratio_median": round(
-                        statistics.median(t["seconds"] / o for t, o in zip(of_way, ours, strict=True)), 2
+                        statistics.median(
+                            one["seconds"] / ours["seconds"] for one, ours in zip(of_way, timings["ours"], strict=True)
+                        ),
+                        2,
                     ),
-                    "peak_memory_mib": max(timing["peak_memory_mib"] for timing in of_way),
+                    "peak_memory_mib": max(one["peak_memory_mib"] for one in of_way),
                     "rounds": of_way,
                 }
                 | inspect(notebook, Path(temporary) / way / f"{name}.pdf")
                 for way, of_way in timings.items()
             }
-    result = {
-        "ways": list(reports[NOTEBOOKS[0]]),
-        "rounds": rounds,
-        "cores": os.cpu_count(),
-        "megabytes_to_install": megabytes_to_install(),
-        "reports": reports,
-    }
-    for path, content in ((RESULT, json.dumps(result, indent=2)), (TABLE, page(result))):
-        with files.replace_when_complete(path) as temporary:
-            temporary.write_text(content + "\n", encoding="utf-8")
-    print(table(result))
-
-
-def page(result: dict[str, Any]) -> str:
-    """The page `pdf_export.md`."""
-    return (
-        "# The PDF export compared with nbconvert's exporters\n\n"
-        f"Written by `python -m benchmarks.pdf_export`, do not edit. Each export is a separate process, and the exporters take turns: "
-        f"{result['rounds']} rounds, {result['cores']} cores.\n\n{table(result)}\n\n"
-        "A passage of code or output, or a word of Markdown, counts as lost or altered if the PDF's text does not contain it as it is in the "
-        "notebook (`notebook_pdf/lossless.py`). The losses are cut lines and added marks or quotes; `pdf_export.json` lists the first five. "
-        "The browser's page loads MathJax from the network, which this machine could not reach."
-    )
+    about = {"ways": list(timings), "rounds": rounds, "cores": os.cpu_count()}
+    page.write("pdf_export", about | {"megabytes_to_install": megabytes_to_install(), "reports": reports})
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """Accuracy against training time: our recipes, the reference's, and a classical baseline.
 
-`python -m benchmarks.recipes` trains every recipe with every seed, in turn, each run in a separate process, and writes a file for each
-run to `benchmarks/runs/`. A run whose file exists is not repeated, and an interrupted run of ours resumes after its last epoch, so you
-may stop and start the command at any time.
+`python -m benchmarks.recipes` trains every recipe with every seed, in turn, each run in a separate process, and writes
+a file for each run to `benchmarks/runs/`. A run whose file exists is not repeated, and an interrupted run of ours resumes
+after its last epoch, so you may stop and start the command at any time.
 
-Our recipes run the notebooks' own cells with a profile's parameters. The reference's recipes train its layers, from the same notebooks,
-as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the validation F1. A run keeps its
-predictions for the test images but reads no test label: `benchmarks.summary` reads the labels once, for the final table.
+Our recipes run the notebooks' own cells with a profile's parameters. The reference's recipes train its layers, from the
+same notebooks, as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the
+validation F1. A run keeps its predictions for the test images but reads no test label: `benchmarks.summary` reads the
+labels once, for the final table.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +32,19 @@ PART1, PART2 = "part1_mnist", "part2_fashion_mnist"
 Result = dict[str, Any]
 
 
-def run_cells(notebook: str, profile: str, tags: set[str], /, **parameters: Any) -> dict[str, Any]:
+def run_cells(
+    notebook: str, profile: str, tags: set[str], names: dict[str, Any] | None = None, /, **parameters: Any
+) -> dict[str, Any]:
     """Run the cells of a notebook that have one of the tags, with a profile's parameters; `parameters` override them.
+
+    Args:
+        names: what cells without a tag would have defined.
 
     Returns:
         The names that these cells define.
     """
     path = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
-    namespace = check_parameters(path, read_profile(profile, notebook) | parameters)
+    namespace = check_parameters(path, read_profile(profile, notebook) | parameters) | (names or {})
     for cell in nbformat.read(path, as_version=4).cells:
         if tags & set(cell.metadata.get("tags", [])):
             exec(compile(cell.source, f"{notebook}, cell {cell.id}", "exec"), namespace)
@@ -68,33 +74,25 @@ def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Re
         cells = run_cells(notebook, "original", {"setup", f"{name}-layers"}, **parameters, seed=seed)
         import keras
 
-        from coursework.metrics import F1Score
-
         layers = [layer for layer in cells[name].layers if not isinstance(layer, keras.layers.Rescaling)]
         model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
         prefix = "" if notebook == PART1 else f"{name}_"
         rate, epochs, batch_size = (cells[f"{prefix}{key}"] for key in ("learning_rate", "epochs", "batch_size"))
-        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=["accuracy", F1Score()])
-        began, ended = [], []
+        metrics = ["accuracy", cells["utilities"].F1Score(num_classes=10)]
+        model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=metrics)
+        times: list[float] = []
         clock = keras.callbacks.LambdaCallback(
-            on_epoch_begin=lambda epoch, logs: began.append(time.perf_counter()),
-            on_epoch_end=lambda epoch, logs: ended.append(time.perf_counter()),
+            on_epoch_begin=lambda epoch, logs: times.append(-time.perf_counter()),
+            on_epoch_end=lambda epoch, logs: times.append(times.pop() + time.perf_counter()),
         )
         callbacks = [clock]
         if patience := cells.get(f"{name}_patience"):
             callbacks += [keras.callbacks.EarlyStopping("val_f1", 0, patience, 0, "max", restore_best_weights=True)]
         images, labels = cells["images"] / 255, cells["labels"]
-        labels = labels if labels.ndim == 2 else keras.utils.to_categorical(labels, 10)
-        history = model.fit(
-            images,
-            labels,
-            batch_size=batch_size,
-            epochs=epochs,
-            validation_split=cells["validation_share"],
-            callbacks=callbacks,
-            verbose=2,
-        ).history
-        history["seconds"] = [end - begin for begin, end in zip(began, ended, strict=True)]
+        one_hot = labels if labels.ndim == 2 else keras.utils.to_categorical(labels, 10)
+        share, settings = cells["validation_share"], {"batch_size": batch_size, "epochs": epochs, "verbose": 2}
+        history = model.fit(images, one_hot, validation_split=share, callbacks=callbacks, **settings).history
+        history["seconds"] = times
         first = len(images) - len(cells["X_val"])
         return describe(model, history, model, images[first:], cells["y_val"], cells["test_images"] / 255)
 
@@ -102,26 +100,21 @@ def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Re
 
 
 def describe(
-    model: Any,
-    history: Mapping[str, list[float]],
-    predictor: Any,
-    X_val: np.ndarray,
-    y_val: np.ndarray,
-    test_images: np.ndarray,
+    model: Any, history: dict, predictor: Any, X_val: np.ndarray, y_val: np.ndarray, X_test: np.ndarray
 ) -> Result:
     """The results of a run: size, history, validation scores and the predicted classes of the test images."""
     from coursework.models import predict_probabilities
 
     classes = y_val.argmax(axis=1) if y_val.ndim == 2 else y_val
-    scores = evaluation.score(classes, predict_probabilities(predictor, X_val).argmax(axis=1))
-    predicted = predict_probabilities(predictor, test_images).argmax(axis=1)
-    return {
-        "parameters": model.count_params(),
-        "multiply_adds": architecture.multiply_adds(model),
-        "history": dict(history),
-        "validation": {"accuracy": scores["accuracy"], "f1": scores["f1"]},
-        "test_classes": "".join(map(str, predicted)),
-    }
+    predicted = [predict_probabilities(predictor, images).argmax(axis=1) for images in (X_val, X_test)]
+    size = {"parameters": model.count_params(), "multiply_adds": architecture.multiply_adds(model)}
+    return size | results(history, classes, *predicted)
+
+
+def results(history: dict, y_val: np.ndarray, predicted: np.ndarray, test_classes: np.ndarray) -> Result:
+    scores = evaluation.score(y_val, predicted)
+    validation = {name: scores[name] for name in ("accuracy", "f1")}
+    return {"history": history, "validation": validation, "test_classes": "".join(map(str, test_classes))}
 
 
 def support_vector_machine(seed: int) -> Result:
@@ -130,20 +123,16 @@ def support_vector_machine(seed: int) -> Result:
     from sklearn.svm import SVC
 
     cells = run_cells(PART2, "full", {"setup"}, seed=seed)
-    X_train, X_val, test_images = (
+    X_train, X_val, X_test = (
         cells[name].reshape(len(cells[name]), -1).astype("float32") / 255
         for name in ("X_train", "X_val", "test_images")
     )
     began = time.perf_counter()
     machine = SVC(C=10, cache_size=2000).fit(X_train, cells["y_train"])
-    seconds = time.perf_counter() - began
-    scores = evaluation.score(cells["y_val"], machine.predict(X_val))
-    return {
-        "support_vectors": int(machine.n_support_.sum()),
-        "history": {"seconds": [seconds], "val_f1": [scores["f1"]], "val_accuracy": [scores["accuracy"]]},
-        "validation": {"accuracy": scores["accuracy"], "f1": scores["f1"]},
-        "test_classes": "".join(map(str, machine.predict(test_images))),
-    }
+    history = {"seconds": [time.perf_counter() - began]}
+    found = results(history, cells["y_val"], machine.predict(X_val), machine.predict(X_test))
+    history |= {f"val_{name}": [score] for name, score in found["validation"].items()}
+    return {"support_vectors": int(machine.n_support_.sum()), **found}
 
 
 SEEDS = (1, 2, 3)
@@ -178,11 +167,9 @@ def run_one(recipe: str, seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train every recipe with every seed, in turn; existing runs are kept.")
-    parser.add_argument("recipes", nargs="*", metavar="recipe", help=f"some of {', '.join(RECIPES)} (default: all)")
+    parser.add_argument("recipes", nargs="*", choices=RECIPES, metavar="recipe", help=", ".join(RECIPES))
     parser.add_argument("--seed", type=int, help="one seed only, in this process")
     arguments = parser.parse_args()
-    if unknown := set(arguments.recipes) - set(RECIPES):
-        parser.error(f"unknown recipe {', '.join(sorted(unknown))}: expected some of {', '.join(RECIPES)}")
     chosen = arguments.recipes or list(RECIPES)
     if arguments.seed is not None:
         for recipe in chosen:
