@@ -2,17 +2,16 @@
 
 `python -m benchmarks.pdf_export` exports the committed reports with each exporter in turn, each export in a separate
 process, and writes the figures to `benchmarks/pdf_export.json` and a table to `benchmarks/pdf_export.md`. Exporters
-whose software is not installed are left out: both need the packages in `DEBIAN`, the browser also playwright.
+whose software is not installed are left out. LaTeX needs Debian's texlive-xetex, texlive-fonts-recommended,
+texlive-plain-generic, pandoc and inkscape; the browser needs chromium and the package playwright.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.metadata
 import importlib.util
 import os
-import re
 import shutil
 import statistics
 import subprocess
@@ -31,14 +30,6 @@ from coursework import files
 from notebook_pdf import lossless
 
 NOTEBOOKS = ("part1_mnist", "part2_fashion_mnist")
-PACKAGES = (
-    *("typst", "pypandoc_binary", "selectolax", "markdown-it-py", "mdit-py-plugins", "linkify-it-py"),
-    *("manimgx-fonts", "noto-cjk-sans-jp-regular"),
-)
-DEBIAN = {
-    "LaTeX": ("texlive-xetex", "texlive-fonts-recommended", "texlive-plain-generic", "pandoc", "inkscape"),
-    "browser": ("chromium",),
-}
 DEBIANS_CHROMIUM = (  # nbconvert starts the browser that playwright downloads; here it is Debian's
     "import sys, playwright.async_api as api; launch = api.BrowserType.launch;"
     "api.BrowserType.launch = lambda self, **options: launch(self, executable_path='/usr/bin/chromium', **options);"
@@ -84,33 +75,17 @@ def memory_of_family(process: psutil.Process) -> int:
 
 
 def inspect(notebook: Path, pdf: Path) -> dict[str, Any]:
-    """Properties of a PDF: size, pages, the notebook's passages and words that it lacks, the claimed standards."""
+    """Properties of a PDF: size, pages, the notebook's passages and words that it lacks, and whether it is tagged."""
     content, cells = pdf.read_bytes(), nbformat.read(notebook, as_version=4)
     lost = min((lossless.lost(cells, content, margin) for margin in (0, lossless.BODY_MARGIN)), key=len)
     reader = pypdf.PdfReader(pdf)
-    metadata = reader.root_object["/Metadata"].get_data().decode() if "/Metadata" in reader.root_object else ""
     return {
         "kilobytes": round(len(content) / 1000),
         "pages": len(reader.pages),
         "lost": len(lost),
         "lost_first": [f"cell {cell}, {kind}: {text}" for cell, kind, text in lost[:5]],
         "tagged": bool(reader.root_object.get("/MarkInfo", {}).get("/Marked", False)),
-        "claims": [name for name in ("pdfuaid:part", "pdfaid:part") if name in metadata],
     }
-
-
-def megabytes_to_install() -> dict[str, int | str]:
-    """What each exporter needs beside nbconvert: our packages; Debian's packages on an empty system, as apt reports."""
-    distributions = map(importlib.metadata.distribution, PACKAGES)
-    paths = (Path(one.locate_file(file)) for one in distributions for file in one.files or [])
-    sizes: dict[str, int | str] = {"ours": sum(path.stat().st_size for path in paths if path.exists()) // 10**6}
-    for way, packages in DEBIAN.items():
-        command = ["apt-get", "install", "--print-uris", "-y", "-o", "Dir::State::status=/dev/null"]
-        command += ["--no-install-recommends", *packages]
-        done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
-        match = re.search(r"After this operation, ([\d,.]+) (MB|GB)", done.stdout)
-        sizes[way] = round(float(match[1].replace(",", "")) * (1000 if match[2] == "GB" else 1)) if match else "?"
-    return sizes
 
 
 def main() -> None:
@@ -144,7 +119,7 @@ def main() -> None:
                 for way, of_way in timings.items()
             }
     about = {"ways": list(timings), "rounds": rounds, "cores": os.cpu_count()}
-    page.write("pdf_export", about | {"megabytes_to_install": megabytes_to_install(), "reports": reports})
+    page.write("pdf_export", about | {"reports": reports})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Accuracy against training time: our recipes, the reference's, and a classical baseline.
 
 `python -m benchmarks.recipes` trains every recipe with every seed, in turn, each run in a separate process, and writes
-a file for each run to `benchmarks/runs/`. A run whose file exists is not repeated, and an interrupted run of ours resumes
-after its last epoch, so you may stop and start the command at any time.
+a file for each run to `benchmarks/runs/`. A run whose file exists is not repeated, and an interrupted run of ours
+resumes after its last epoch, so you may stop and start the command at any time.
 
 Our recipes run the notebooks' own cells with a profile's parameters. The reference's recipes train its layers, from the
 same notebooks, as it describes: images divided by 255 into floating point, a plain `fit`, early stopping on the

@@ -6,7 +6,6 @@
 - `training` does the same with the full profile: five kills, two hours.
 - `machines` trains with another number of threads and without oneDNN, which sum in another order as another machine
   would. Half an hour; it resumes where it was stopped.
-- `faults` runs the tests that inject faults, and counts the faults. Ten minutes.
 
 The results go to `benchmarks/robustness.json`, and their page to `benchmarks/robustness.md`.
 """
@@ -27,7 +26,6 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import psutil
 
@@ -190,44 +188,14 @@ def scores_by_place(metrics: Any, place: str) -> dict[str, float]:
     return flat
 
 
-# --- Faults ---------------------------------------------------------------------------------------
-
-
-def inject_faults() -> dict[str, Any]:
-    """Run the tests that inject faults; returns the counts of `count_faults`."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "fault", "-o", "junit_family=xunit1"]
-        subprocess.run([*command, f"--junitxml={report}"], cwd=files.ROOT)
-        return count_faults(ElementTree.parse(report).getroot())
-
-
-def count_faults(report: ElementTree.Element) -> dict[str, Any]:
-    """Count the faults in pytest's report.
-
-    Returns:
-        How often each fault was `injected` and `survived`, and the tests that were `skipped`, each with its reason.
-    """
-    injected, survived, skipped = Counter(), Counter(), []
-    for case in report.iter("testcase"):
-        found = [part.get("value") for part in case.iter("property") if part.get("name") == "fault"]
-        if (reason := case.find("skipped")) is not None:
-            skipped.append(f"{', '.join(found)}: {reason.get('message')}")
-            continue
-        injected.update(found)
-        if case.find("failure") is None and case.find("error") is None:
-            survived.update(found)
-    return {"injected": dict(sorted(injected.items())), "survived": dict(survived), "skipped": skipped}
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure how well the guarantees of reproducibility hold.")
-    parser.add_argument("part", choices=(*KILLS, "machines", "faults"))
+    parser.add_argument("part", choices=(*KILLS, "machines"))
     part = parser.parse_args().part
     if part in KILLS:
         kill_until(part)
     else:
-        record(part, compare_machines() if part == "machines" else inject_faults())
+        record(part, compare_machines())
 
 
 if __name__ == "__main__":

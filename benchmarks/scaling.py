@@ -1,8 +1,8 @@
-"""How the experiments scale: `python -m benchmarks.scaling`, 40 minutes. Writes `benchmarks/scaling.json` and its page.
+"""How the experiments scale: `python -m benchmarks.scaling`, half an hour. Writes `scaling.json` and its page.
 
-First it runs small real experiments with one and with two workers, in turn. Then it simulates a cluster of up to 500
-workers and 10,000 runs: scheduler, client and workers are processes of this machine, and a worker sleeps for the time
-of a run and writes files of a run's size. This measures what the sweep adds: scheduling, result files and tables.
+It simulates a cluster of up to 500 workers and 10,000 runs: scheduler, client and workers are processes of this
+machine, and a worker sleeps for the time of a run and writes files of a run's size. This measures what the sweep adds:
+scheduling, result files and tables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -30,8 +29,6 @@ from pipeline.experiments import run as experiment_run
 from pipeline.experiments.grid import Run
 from pipeline.experiments.sweep import dask_client, read_sweep, run_sweep
 
-REAL_GRID = {"share": 0.05, "epochs": 4}
-REAL_RUNS, ROUNDS = 4, 3
 CLUSTERS = ((10, 200), (100, 2000), (500, 10_000))
 RUN_SECONDS = 20
 WORKERS_IN_A_PROCESS = 50
@@ -41,37 +38,12 @@ FOLDER_VARIABLE = "SCALING_FOLDER"
 """Environment variable that names the folder of a simulated sweep."""
 
 
-# --- Real runs ------------------------------------------------------------------------------------
-
-
-def runs_an_hour(workers: int, first_seed: int) -> float:
-    """Throughput of a small real sweep, from its first task to its last."""
-    with tempfile.TemporaryDirectory() as folder:
-        path, seeds = Path(folder) / f"scaling_{os.getpid()}.yaml", range(first_seed, first_seed + REAL_RUNS // 2)
-        sweep = read_sweep(write_grid(path, seeds, 1, REAL_GRID))
-        try:
-            with dask_client(None, None, workers) as client:
-                began = time.perf_counter()
-                run_sweep(sweep, client)
-                seconds = time.perf_counter() - began
-        finally:
-            sweep.table_path.unlink(missing_ok=True)
-            sweep.epochs_path.unlink(missing_ok=True)
-            for name in sweep.runs:
-                shutil.rmtree(experiment_run.RUNS_FOLDER / name, ignore_errors=True)
-    assert len(sweep.results) == REAL_RUNS
-    return 3600 * REAL_RUNS / seconds
-
-
 def write_grid(path: Path, seeds: range, variants: int, baseline: dict[str, Any]) -> Path:
     """Write a grid with this number of variants beside the baseline, and return its path."""
     dropouts = {f"dropout {number}": {"dropout": number / 100} for number in range(variants)}
     claim = {"name": "dropout", "claim": "It matters.", "expect": {"f1": "lower"}, "variants": dropouts}
     path.write_text(json.dumps({"seeds": list(seeds), "baseline": baseline, "claims": [claim]}), encoding="utf-8")
     return path
-
-
-# --- The simulated cluster ------------------------------------------------------------------------
 
 
 def sleep_through(run: Run, name: str, data_sha256: str) -> experiment_run.Result:
@@ -187,16 +159,11 @@ def main() -> None:
     if client := parser.parse_args().client:
         sweep_as_client(client[0], Path(client[1]))
         return
-    rates: dict[str, list[float]] = {"1": [], "2": []}
-    for number in range(ROUNDS):
-        for workers, found in rates.items():
-            found.append(runs_an_hour(int(workers), first_seed=100 * number + 10 * int(workers)))
-            print(rates, flush=True)
     simulated = []
     for workers, runs in CLUSTERS:
         simulated.append(simulate(workers, runs))
         print(simulated[-1], flush=True)
-    results = {"hardware": run_record.environment()["hardware"], "run_seconds": RUN_SECONDS, "runs_an_hour": rates}
+    results = {"hardware": run_record.environment()["hardware"], "run_seconds": RUN_SECONDS}
     seconds = round(study.load_experiments()[0]["seconds"].median(), 2)
     page.write("scaling", results | {"simulated": simulated, "real_run_seconds": seconds})
 

@@ -2,7 +2,6 @@ import json
 import shutil
 import subprocess
 import sys
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -46,7 +45,7 @@ def test_the_reference_trains_the_same_layers():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", speed.MODELS)
+@pytest.mark.parametrize("name", ["lenet5", "iteration3"])
 def test_ours_and_a_plain_fit_are_timed_in_turn(name):
     result = speed.model_speed(name, images=260, rounds=2)
     assert result["plain_fit_over_ours"]["lowest"] > 0
@@ -124,7 +123,7 @@ def test_a_campaign_finds_a_pipeline_that_kills_damage(mode, differs, tmp_path, 
     assert result["kills"] == sum(result["killed"].values()) == 3
     assert "step first" in result["killed"]
     assert any("submission.csv" in difference for difference in result["differences"]) == differs
-    assert ("nothing different**" in (pages / "robustness.md").read_text(encoding="utf-8").split("## ")[2]) != differs
+    assert ("nothing different**" in (pages / "robustness.md").read_text(encoding="utf-8").split("## ")[1]) != differs
 
 
 def test_a_copy_of_the_project_has_no_results(tmp_path):
@@ -132,23 +131,6 @@ def test_a_copy_of_the_project_has_no_results(tmp_path):
     assert sorted(path.name for path in (folder / "reports").iterdir()) == ["experiments.csv", "experiments_epochs.csv"]
     assert (folder / "data").resolve() == (files.ROOT / "data").resolve()
     assert not (folder / ".git").exists()
-
-
-def test_faults_are_counted_from_the_report_of_pytest():
-    def case(*faults, outcome=""):
-        properties = "".join(f'<property name="fault" value="{fault}"/>' for fault in faults)
-        return f"<testcase><properties>{properties}</properties>{outcome}</testcase>"
-
-    cases = [
-        case("no network"),
-        case("no network", "Ctrl-C", outcome="<failure/>"),
-        case("a full disk", outcome='<skipped message="none here"/>'),
-    ]
-    assert robustness.count_faults(ElementTree.fromstring(f"<testsuite>{''.join(cases)}</testsuite>")) == {
-        "injected": {"Ctrl-C": 1, "no network": 2},
-        "survived": {"no network": 1},
-        "skipped": ["a full disk: none here"],
-    }
 
 
 def test_other_machines_change_scores_by_less_than_half_the_documented_tolerance():

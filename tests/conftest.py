@@ -230,11 +230,3 @@ def environment_is_restored():
     yield
     os.environ.clear()
     os.environ.update(before)
-
-
-@pytest.fixture(autouse=True)
-def faults(request, record_property):
-    """Notes what a test injects, for `python -m benchmarks.robustness faults` to count."""
-    for mark in request.node.iter_markers("fault"):
-        if mark.args:
-            record_property("fault", mark.args[0])
