@@ -21,7 +21,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import h5py
@@ -104,12 +103,19 @@ def notebook_seeds() -> Iterator[bytes]:
                 yield seed
 
 
-TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[bytes]], int, ModuleType | None]] = {
-    "IDX files": (read_idx, idx_seeds, 4096, data),
-    "HDF5 files": (read_h5, h5_seeds, 8192, read_hdf5),
-    "notebooks": (export_notebook, notebook_seeds, 8192, None),
+TARGETS: dict[str, tuple[Callable[[bytes, Path], None], Callable[[], Iterator[bytes]], int, tuple[Callable, ...]]] = {
+    "IDX files": (read_idx, idx_seeds, 4096, (data.files_in_folder, data.read_idx, data.check_idx)),
+    "HDF5 files": (
+        read_h5,
+        h5_seeds,
+        8192,
+        tuple(
+            one for _, one in inspect.getmembers(read_hdf5, inspect.isfunction) if one.__module__ == read_hdf5.__name__
+        ),
+    ),
+    "notebooks": (export_notebook, notebook_seeds, 8192, ()),
 }
-"""Each target with its seeds, the maximum length of a case, and the module whose coverage guides it."""
+"""Each target with its seeds, the maximum length of a case, and the functions whose coverage guides it."""
 
 
 # --- Fuzzing --------------------------------------------------------------------------------------
@@ -119,14 +125,12 @@ def fuzz(name: str, corpus: Path, seconds: int) -> None:
     """Feed a target, in this process, until the time is up, a case fails, or the process dies."""
     import atheris
 
-    target, _, longest, module = TARGETS[name]
-    if module is None:
+    target, _, longest, readers = TARGETS[name]
+    if name == "notebooks":
         with atheris.instrument_imports(include=["notebook_pdf"]):
             import notebook_pdf  # noqa: F401
-    else:
-        for function_name, function in inspect.getmembers(module, inspect.isfunction):
-            if function.__module__ == module.__name__:
-                setattr(module, function_name, atheris.instrument_func(function))
+    for reader in readers:
+        setattr(inspect.getmodule(reader), reader.__name__, atheris.instrument_func(reader))
     dictionary, folder = corpus.with_name("dictionary"), corpus.with_name("work")
     dictionary.write_text("\n".join(json.dumps(word) for word in WORDS.split()), encoding="utf-8")
     folder.mkdir(exist_ok=True)
