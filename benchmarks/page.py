@@ -65,4 +65,4 @@ def write(name: str, results: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     for page in PAGES:
-        write(page, read(page))
+        (FOLDER / f"{page}.md").write_text(render(page, read(page)), encoding="utf-8")

@@ -91,9 +91,10 @@ def benchmark_block() -> str:
     return (
         f"Measured on {' and '.join(processors)}; times and memory are medians of the runs.\n\n"
         f"{_table(['', 'reference', 'ours', 'reference / ours'], rows)}\n\n"
-        f"- Held-out accuracy, mean ± standard deviation: profile `full` {_mean_accuracy(full)}, profile `best` {_mean_accuracy(best)}.\n"
-        f"- Test accuracy of `best` on the official split of Fashion-MNIST: {_with_interval(official['runs'][0]['test'], 'accuracy')}, "
-        f"with {official['parameters']:,} parameters.\n"
+        f"- Held-out accuracy, mean ± standard deviation: profile `full` {_mean_accuracy(full)}, "
+        f"profile `best` {_mean_accuracy(best)}.\n"
+        f"- Test accuracy of `best` on the official split of Fashion-MNIST: "
+        f"{_with_interval(official['runs'][0]['test'], 'accuracy')}, with {official['parameters']:,} parameters.\n"
         f"- Share of the measured matrix-multiply peak that training reaches: {', '.join(shares)}.\n"
         f"- An epoch of LeNet-5 with Keras's plain `fit` takes {fit['median']:.2f} times as long as ours "
         f"({fit['lowest']:.2f} to {fit['highest']:.2f}). Ours is {results['speed']['ours']}."
