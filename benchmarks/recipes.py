@@ -44,10 +44,13 @@ def run_cells(
         The names that these cells define.
     """
     path = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
-    namespace = check_parameters(path, read_profile(profile, notebook) | parameters) | (names or {})
+    checked, namespace = check_parameters(path, read_profile(profile, notebook) | parameters), dict(names or {})
     for cell in nbformat.read(path, as_version=4).cells:
-        if tags & set(cell.metadata.get("tags", [])):
+        own = set(cell.metadata.get("tags", []))
+        if own & {"parameters", *tags}:
             exec(compile(cell.source, f"{notebook}, cell {cell.id}", "exec"), namespace)
+        if "parameters" in own:
+            namespace |= checked
     return namespace
 
 
