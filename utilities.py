@@ -1,6 +1,6 @@
 """What the notebooks import: the public names of `coursework`, loaded when they are first used.
 
-`import utilities` prints nothing and loads neither TensorFlow nor Matplotlib. `help(utilities.TrainingMonitor)` shows a docstring.
+`import utilities` prints nothing and loads neither TensorFlow nor Matplotlib. See `help(utilities.score)`.
 """
 
 import lazy_loader

@@ -14,8 +14,8 @@ from coursework.checks import require_integer
 class Augmentation:
     """Random changes of the training images that keep their class, drawn for each image and epoch.
 
-    The random draws of epoch number e are a function of (seed, e) alone. The images are changed inside TensorFlow, as part
-    of the training step: a batch is gathered pixel by pixel, so a flip and a shift cost no more than the copy itself.
+    The random draws of epoch number e are a function of (seed, e) alone. The images are changed inside TensorFlow: a
+    batch is gathered pixel by pixel, so a flip and a shift cost no more than the copy itself.
 
     Args:
         flips: mirror each image left to right in every other epoch, a random half of the images in the first. So each

@@ -103,7 +103,8 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
         )
         return with_caption(
             figure,
-            f"An image and {shown} of {model.name}, each scaled to its own range: the brighter, the stronger the activation",
+            f"An image and {shown} of {model.name}, each scaled to its own range: the brighter, the stronger the "
+            "activation",
             f"Image {image}, and below it rows of feature maps: {', '.join(layers if layer is None else [layer])}.",
         )
 
@@ -152,12 +153,14 @@ def class_activation(
                 for place, at, size in zip(places, (row, column), activation[number].shape, strict=True)
             ]
             descriptions.append(
-                f"{title}, {'strongest at the ' + ' '.join(where) if activation[number].any() else 'no region supports it'}"
+                f"{title}, "
+                f"{'strongest at the ' + ' '.join(where) if activation[number].any() else 'no region supports it'}"
             )
         what = "the predicted class" if asked is None else names[asked]
         return with_caption(
             figure,
-            f"Images, and below them the regions that support {what}, by Grad-CAM at layer {layer.name} of {model.name}",
+            f"Images, and below them the regions that support {what}, by Grad-CAM at layer {layer.name} of "
+            f"{model.name}",
             f"{pluralize(len(descriptions), 'image')}: {'; '.join(descriptions)}.",
         )
 
@@ -202,8 +205,8 @@ def reliability(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> 
         axes[0, 0].legend(fontsize=7, loc="upper left")
         return with_caption(
             figure,
-            f"Reliability diagrams with {bins} bins: predictions are overconfident where a bar ends below the dotted line, and "
-            "underconfident where it ends above",
+            f"Reliability diagrams with {bins} bins: predictions are overconfident where a bar ends below the dotted "
+            "line, and underconfident where it ends above",
             "; ".join(descriptions) + ".",
         )
 
@@ -260,10 +263,12 @@ def embeddings(
         shown = min(pictures, len(chosen))
         return with_caption(
             figure,
-            f"Penultimate features of {pluralize(len(images), 'image')} in {model.name}, projected by {projection}, with each "
-            f"class name at its median; thumbnails: {'the most confident ' if shown < len(chosen) else ''}{shown} of "
-            f"{pluralize(len(chosen), 'mistake')}, framed in the colour of the predicted class",
-            f"A scatter plot of {pluralize(len(images), 'point')} in {len(names)} colours. Thumbnails: {words or 'none'}.",
+            f"Penultimate features of {pluralize(len(images), 'image')} in {model.name}, projected by {projection}, "
+            "with each class name at its median; thumbnails: "
+            f"{'the most confident ' if shown < len(chosen) else ''}{shown} of {pluralize(len(chosen), 'mistake')}, "
+            "framed in the colour of the predicted class",
+            f"A scatter plot of {pluralize(len(images), 'point')} in {len(names)} colours. Thumbnails: "
+            f"{words or 'none'}.",
         )
 
     return show(
@@ -339,8 +344,8 @@ def perturbation(model: keras.Model, images: np.ndarray, labels: np.ndarray, cla
             row[0].set_ylabel(what, fontsize=7)
         return with_caption(
             figure,
-            f"Predictions of {model.name} for an image of the class {names[labels[start]]} under growing perturbations; wrong "
-            "predictions have a thick frame",
+            f"Predictions of {model.name} for an image of the class {names[labels[start]]} under growing "
+            "perturbations; wrong predictions have a thick frame",
             f"{'; '.join(descriptions)}.",
         )
 

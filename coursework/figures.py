@@ -100,7 +100,8 @@ def plot_samples(
     return with_caption(
         figure,
         "Random images of each class, one class per row",
-        f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: {', '.join(names)}.",
+        f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: "
+        f"{', '.join(names)}.",
     )
 
 
@@ -108,7 +109,7 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
     """The first ten images, and below them their augmented versions in the first epochs of a training with this seed.
 
     Args:
-        images: (n, height, width, channels) uint8, as passed to `training_batches`: the random draws depend on their number.
+        images: (n, height, width, channels) uint8, as for `training_batches`: the random draws depend on their number.
     """
     columns = min(10, len(images))
     figure, axes = figure_with_axes(1 + epochs, columns, height=0.62 * (1 + epochs))
@@ -124,8 +125,8 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
     return with_caption(
         figure,
         "Training images and their augmented versions in the first epochs",
-        f"A grid of small images: {columns} training images in the first row, and below each of them its mirrored and shifted "
-        f"version in epochs 1 to {epochs}.",
+        f"A grid of small images: {columns} training images in the first row, and below each of them its mirrored "
+        f"and shifted version in epochs 1 to {epochs}.",
     )
 
 
@@ -308,8 +309,9 @@ def plot_activations(negative_slope: float = 0.1) -> Figure:
     return with_caption(
         figure,
         "Activation functions and their derivatives",
-        "Two charts from -4 to 4. The sigmoid rises from 0 to 1, its derivative is at most 0.25. ReLU is 0 below 0 and x above, "
-        f"its derivative jumps from 0 to 1. Leaky ReLU has the slope {negative_slope:g} below 0 and 1 above.",
+        "Two charts from -4 to 4. The sigmoid rises from 0 to 1, its derivative is at most 0.25. ReLU is 0 below 0 "
+        f"and x above, its derivative jumps from 0 to 1. Leaky ReLU has the slope {negative_slope:g} below 0 and 1 "
+        "above.",
     )
 
 
@@ -359,6 +361,6 @@ def plot_filters(model: keras.Model) -> Figure:
     return with_caption(
         figure,
         f"The {pluralize(filters, 'filter')} of {height} x {width} pixels of {model.name}'s first convolution",
-        "Small squares, one for each filter, orange where a weight is negative and purple where it is positive; the largest "
-        f"absolute value is {largest:.2f}.",
+        "Small squares, one for each filter, orange where a weight is negative and purple where it is positive; the "
+        f"largest absolute value is {largest:.2f}.",
     )

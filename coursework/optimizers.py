@@ -41,16 +41,16 @@ class Muon(keras.optimizers.Optimizer):
     """Muon for convolutional networks: orthogonalised updates of kernels, AdamW for all other variables.
 
     Muon replaces the momentum of a kernel, as a matrix, by the nearest orthogonal matrix, which five Newton-Schulz
-    iterations approximate. A kernel (height, width, channels, filters) is the matrix (height * width * channels, filters)
-    that multiplies the patches of an image. AdamW updates biases, the parameters of normalisation, kernels with fewer
-    than 32 inputs, and the layers of `exclude_layers`.
+    iterations approximate. A kernel (height, width, channels, filters) is the matrix (height * width * channels,
+    filters) that multiplies the patches of an image. AdamW updates biases, the parameters of normalisation, kernels
+    with fewer than 32 inputs, and the layers of `exclude_layers`.
 
     Args:
         learning_rate: a number, or a schedule.
         momentum: decay of the moving sum of gradients; the update looks one step ahead (Nesterov).
-        weight_decay: times the learning rate, the fraction of a kernel that is subtracted per step; None subtracts none.
-        rms_rate: times the learning rate, the root mean square of an update; 0.2 is about Adam's. None leaves the update
-            orthogonal.
+        weight_decay: times the learning rate, the fraction of a kernel that is subtracted per step; None for none.
+        rms_rate: times the learning rate, the root mean square of an update; 0.2 is about Adam's. None leaves the
+            update orthogonal.
         adam_lr_ratio: learning rate of AdamW as a multiple of `learning_rate`.
         adam_beta_1, adam_beta_2, epsilon, adam_weight_decay: the settings of AdamW.
         exclude_layers: names of the layers that AdamW updates, as a rule the last one.

@@ -64,7 +64,8 @@ def _require(file: h5py.File, name: str, shape: tuple[int, ...]) -> None:
     chunk = math.prod(found.chunks or (0,)) * found.dtype.itemsize
     if found.external or found.is_virtual or found.file != file or chunk > LARGEST_CHUNK:
         raise UnfitError(
-            f"{name} is stored in another file, or in chunks of more than {LARGEST_CHUNK >> 20} MiB: expected an ordinary dataset"
+            f"{name} is stored in another file, or in chunks of more than {LARGEST_CHUNK >> 20} MiB: expected an "
+            "ordinary dataset"
         )
 
 

@@ -13,8 +13,8 @@ from coursework.checks import require_integer
 from coursework.versions import require_versions
 
 HEADLESS_VARIABLE = "COURSEWORK_HEADLESS"
-"""Environment variable of headless kernels, which show figures in place of widgets. A training prints to the terminal that
-the kernel was started from, or not at all if the value is "silent"."""
+"""Environment variable of headless kernels, which show figures in place of widgets. A training prints to the terminal
+that the kernel was started from, or not at all if the value is "silent"."""
 
 
 def headless() -> bool:
@@ -43,7 +43,7 @@ _clock = _CellClock()
 
 
 def running_seconds() -> float:
-    """Seconds in which cells ran since `start`, without pauses between them; outside IPython, since the process started."""
+    """Seconds in which cells ran since `start`, without pauses between them; outside IPython, age of the process."""
     if _clock.began is None:
         return time.time() - psutil.Process().create_time()
     return _clock.seconds + time.monotonic() - _clock.began

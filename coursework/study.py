@@ -57,8 +57,9 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, ruamel.yaml.YAMLError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise DataError(
-            f"{files.display_path(grid)}, or one of its tables {', '.join(map(files.display_path, paths))}, is damaged "
-            f"({reason}): restore the files from git, or delete the tables and run `make experiments` to write them again"
+            f"{files.display_path(grid)}, or one of its tables {', '.join(map(files.display_path, paths))}, is "
+            f"damaged ({reason}): restore the files from git, or delete the tables and run `make experiments` to "
+            "write them again"
         ) from error
     return runs, epochs, claims
 
@@ -119,7 +120,7 @@ def holm(p_values: pd.Series) -> pd.Series:
 
 
 def _differences(runs: pd.DataFrame, metric: str, budget: str = "reduced") -> pd.DataFrame:
-    """Each variant's metric minus the baseline's with the same seed: rows are seeds, columns variants in the table's order."""
+    """Each variant's metric minus the baseline's with the same seed: rows are seeds, columns variants in order."""
     chosen = runs[runs["budget"] == budget]
     scores = chosen.pivot(index="seed", columns="variant", values=metric)
     scores = scores.reindex(columns=list(dict.fromkeys(["baseline", *chosen["variant"]])))

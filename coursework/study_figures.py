@@ -66,8 +66,8 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     )
     return with_caption(
         figure,
-        "The effect of each variant with its 95 % interval, by claim: variants left of the line are worse than the baseline, "
-        f"variants right of it better. The scale is logarithmic beyond ±{linear:g}",
+        "The effect of each variant with its 95 % interval, by claim: variants left of the line are worse than the "
+        f"baseline, variants right of it better. The scale is logarithmic beyond ±{linear:g}",
         f"A point with a whisker for each variant: {description}.",
     )
 
@@ -104,7 +104,8 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
     ends = "; ".join(f"{variant} {value:.4f}" for variant, value in means.tail(1).mean().items())
     return with_caption(
         figure,
-        "Validation F1 by epoch on the images that select the epoch, means over the seeds; the solid black line is the baseline",
+        "Validation F1 by epoch on the images that select the epoch, means over the seeds; the solid black line is "
+        "the baseline",
         f"A chart for each of {pluralize(len(claims), 'claim')}. At the last epoch: {ends}.",
     )
 
@@ -145,6 +146,7 @@ def plot_cost(runs: pd.DataFrame) -> Figure:
     )
     return with_caption(
         figure,
-        "Score against cost: the validation F1 of each variant against the processor time of a run and against its parameters",
+        "Score against cost: the validation F1 of each variant against the processor time of a run and against its "
+        "parameters",
         f"Two charts with a point for each variant: {description}.",
     )

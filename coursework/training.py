@@ -134,8 +134,8 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row per epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with the
-        prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`. Its attribute
+        """One row per epoch, indexed from 1: `loss` and each metric over the epoch's training batches, the same with
+        the prefix `val_` over the validation images, `learning_rate` at the end, and `seconds`. Its attribute
         `attrs["restored_seconds"]` is the part of the seconds that came from the checkpoint."""
         table = pd.DataFrame(self.rows, index=pd.RangeIndex(1, len(self.rows) + 1, name="epoch"))
         table.attrs["restored_seconds"] = self.restored_seconds
@@ -211,8 +211,8 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
             return
         if unknown := checkpoints.custom_code(self.model):
             self.view.say(
-                f"the code of {', '.join(unknown)} is not part of the model's configuration, so a checkpoint cannot tell "
-                "whether it changed: training starts from scratch and writes no checkpoint"
+                f"the code of {', '.join(unknown)} is not part of the model's configuration, so a checkpoint cannot "
+                "tell whether it changed: training starts from scratch and writes no checkpoint"
             )
             self.checkpoint = None
             return
@@ -236,9 +236,10 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
         momenta = [layer.momentum for layer in all_layers(self.model) if hasattr(layer, "moving_variance")]
         if momenta and (kept := max(momenta) ** updates) > 0.01:
             self.view.say(
-                f"the running statistics of batch normalisation, with momentum {max(momenta)} and {updates:,} updates, will "
-                f"keep {kept:.0%} of their initial values, which makes validation scores worse: train for more epochs, or "
-                f"build the layers with a momentum of at most {math.floor(100 * 0.01 ** (1 / updates)) / 100:.2f}"
+                f"the running statistics of batch normalisation, with momentum {max(momenta)} and {updates:,} "
+                f"updates, will keep {kept:.0%} of their initial values, which makes validation scores worse: train "
+                "for more epochs, or build the layers with a momentum of at most "
+                f"{math.floor(100 * 0.01 ** (1 / updates)) / 100:.2f}"
             )
 
     def _interrupt(self, *signal_and_frame: Any) -> None:
@@ -248,7 +249,7 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
 
 
 def identity(model: keras.Model, data: tuple, epochs: int, patience: float | None) -> dict[str, str]:
-    """Hashes of all that determines the result of a training; the first epoch's batches stand for those of all epochs."""
+    """Hashes of all that determines the result of a training; the first epoch's batches stand for all epochs'."""
     batches, *validation = data
     arrays = [*(part.numpy() for batch in batches for part in batch), *validation]
     return checkpoints.training_identity(model, arrays, {"epochs": epochs, "patience": patience})

@@ -25,6 +25,6 @@ def require_versions() -> None:
             older[name] = f"{name} {installed} (expected at least {version})"
     if older:
         raise ImportError(
-            f"too old for these notebooks: {', '.join(older.values())}. Run `pip install --upgrade {' '.join(older)}`, then "
-            "restart the kernel"
+            f"too old for these notebooks: {', '.join(older.values())}. Run `pip install --upgrade "
+            f"{' '.join(older)}`, then restart the kernel"
         )

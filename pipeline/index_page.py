@@ -74,8 +74,8 @@ def write_index(profile: str) -> Path:
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         option = "" if profile == "full" else f" PROFILE={profile}"
         raise UserError(
-            f"{files.display_path(folder)} lacks a part of a finished run, or one is damaged ({type(error).__name__}: {error}): "
-            f"delete its .ipynb and run `make report{option}`"
+            f"{files.display_path(folder)} lacks a part of a finished run, or one is damaged ({type(error).__name__}: "
+            f"{error}): delete its .ipynb and run `make report{option}`"
         ) from error
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True, trim_blocks=True
@@ -127,7 +127,8 @@ def _results(profile: str) -> Table:
     rows = [["LeNet-5 on MNIST, test", *_scores(first["scores"]["test"])]]
     for name, scores in second["scores"]["validation"].items():
         rows.append([f"{name[0].upper()}{name[1:]}, validation", *_scores(scores)])
-    note = f"One run, seed {second['parameters']['seed']}; the intervals are 95 %. The best model is {second['scores']['best']}."
+    seed, best = second["parameters"]["seed"], second["scores"]["best"]
+    note = f"One run, seed {seed}; the intervals are 95 %. The best model is {best}."
     if score := record.read_score(profile):
         rows.append(["Best model, held-out test images", *_scores(score["held_out"])])
         line = read_handin()["leaderboard_line"]
@@ -161,9 +162,9 @@ def _claims(grid: str | None) -> Table:
         for _, row in effects.iterrows()
     ]
     note = (
-        f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} at the "
-        "reduced budget: each variant against the unchanged network with the same seed, p after Holm's correction. Part 3 has "
-        "the details."
+        f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} "
+        "at the reduced budget: each variant against the unchanged network with the same seed, p after Holm's "
+        "correction. Part 3 has the details."
     )
     return Table(["claim", "metric", "change (95 % interval)", "p", "verdict"], rows, note)
 

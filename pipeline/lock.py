@@ -1,6 +1,7 @@
 """Run a command with a lock: `python3 pipeline/lock.py reports/.lock make report-now`.
 
-The lock is the operating system's lock on an open file, so it is released when the processes that hold it end, however they end.
+The lock is the operating system's lock on an open file, so it is released when the processes that hold it end,
+however they end.
 The module uses the standard library only, because it runs before the environment exists.
 """
 

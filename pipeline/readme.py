@@ -1,4 +1,4 @@
-"""The generated blocks of README.md, docs/experiments.md and docs/performance.md, and the README's figures: `python -m pipeline.readme`."""
+"""The generated blocks of README.md and docs/, and the README's figures: `python -m pipeline.readme`."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def results_block() -> str:
     hardware, versions = (runs[1]["part2_fashion_mnist"][key] for key in ("hardware", "versions"))
     return (
         f"{_table(['', 'reference', '`original`', '`full`'], rows)}\n\n"
-        f"One run each with seed {seed}, 95 % intervals; `full` ran on {hardware['cores']} cores ({hardware['processor']}, "
+        f"One run each with seed {seed}, 95 % intervals; `full` ran on {hardware['cores']} cores "
+        f"({hardware['processor']}, "
         f"{hardware['system']}) with Python {versions['python']} and TensorFlow {versions['tensorflow']}.\n"
         "More: [several seeds, speed and memory](docs/performance.md), [the claims of part 3](docs/experiments.md)."
     )
@@ -66,9 +67,9 @@ def experiments_block() -> str:
     at_full_budget = int((finished["budget"] == "full").sum())
     sentences = study.claim_sentences(study.claim_effects(runs, claims), claims)
     return (
-        f"{len(finished):,} of {len(runs):,} runs are finished, {at_full_budget:,} of them at the full budget. Each claim is followed by its "
-        "verdict, the mean change of the score with its 95 % interval, and p after Holm's correction.\n\n"
-        + "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, start=1))
+        f"{len(finished):,} of {len(runs):,} runs are finished, {at_full_budget:,} of them at the full budget. Each "
+        "claim is followed by its verdict, the mean change of the score with its 95 % interval, and p after Holm's "
+        "correction.\n\n" + "\n".join(f"{number}. {sentence}" for number, sentence in enumerate(sentences, start=1))
     )
 
 

@@ -37,12 +37,12 @@ from pipeline.parameters import (
 from pipeline.record import last_duration
 
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
-"""Silences the kernel's messages about its shutdown, and turns off its thread for output of C libraries, which may outlive the
-event loop and print a traceback (github.com/ipython/ipykernel/issues/1155)."""
+"""Silences the kernel's messages about its shutdown, and turns off its thread for output of C libraries, which may
+outlive the event loop and print a traceback (github.com/ipython/ipykernel/issues/1155)."""
 PYTHONPATH = list(filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)))
 PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp", "application/pdf")
 """Outputs in base 64, which contain no paths."""
-KERNEL_DIED = "the kernel died, most likely because the machine ran out of memory. Close other programs, or try a smaller batch size."
+KERNEL_DIED = "the kernel died, most likely for lack of memory. Close other programs, or try a smaller batch size."
 BY_HAND_TAG = "by-hand"
 """Tag of cells about running by hand, which executed copies leave out."""
 TABLE_NAME = re.compile(r"\bT_[0-9a-f]{5}(?=[_\" {#])")
@@ -58,7 +58,7 @@ class _ExitError(Exception):
 
 
 def _require_no_exit(execute_reply: dict[str, Any], **_: Any) -> None:
-    """Raise an error if a cell called `sys.exit(0)` or IPython's `exit`, after which papermill reports a finished run."""
+    """Raise an error if a cell called `sys.exit(0)` or `exit()`, after which papermill reports a finished run."""
     content = execute_reply["content"]
     is_system_exit = content.get("ename") == "SystemExit" and content["evalue"] in ("", "0")
     if is_system_exit or any(part["source"] == "ask_exit" for part in content.get("payload", [])):
@@ -149,8 +149,8 @@ def execute_notebook(
         except _ExitError as error:
             temporary.replace(failed)
             raise UserError(
-                f"{source.stem}, code cell {error} calls `exit()` or raises SystemExit: expected a notebook that runs to its last "
-                f"cell, so remove that line\n{kept}"
+                f"{source.stem}, code cell {error} calls `exit()` or raises SystemExit: expected a notebook that runs "
+                f"to its last cell, so remove that line\n{kept}"
             ) from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would print tracebacks of the interruption
@@ -192,8 +192,8 @@ def _settings_folder() -> Path:
 def tidy(
     executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
 ) -> nbformat.NotebookNode:
-    """Join the pieces of each output stream, remove cells about running by hand and paths of this machine, replace random
-    names by numbers, and add the PDF's title block."""
+    """Join the pieces of each output stream, remove cells about running by hand and paths of this machine, replace
+    random names by numbers, and add the PDF's title block."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     executed.cells = [cell for cell in executed.cells if BY_HAND_TAG not in cell.metadata.get("tags", [])]
     started = executed.metadata["papermill"]["start_time"]

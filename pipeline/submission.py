@@ -67,8 +67,8 @@ def score(profile: str) -> None:
     labels = data["y_test"] if "y_test" in data else course_split.load_fashion_mnist_test_labels()
     if labels is None:
         print(
-            "No score: data/Fashion_MNIST.h5 is the course's own file, and the course does not publish its test labels. "
-            "Upload the submission to the leaderboard."
+            "No score: data/Fashion_MNIST.h5 is the course's own file, and the course does not publish its test "
+            "labels. Upload the submission to the leaderboard."
         )
         return
     result = evaluation.score(labels, read_submission(path, len(labels)))
@@ -79,7 +79,8 @@ def score(profile: str) -> None:
     verdict = "beats" if result["accuracy"] > line else "does not beat"
     certain = low > line or high < line
     print(
-        f"  {verdict} the line of {line:.4f}{'' if certain else ', which lies within the interval: the result is inconclusive'}"
+        f"  {verdict} the line of "
+        f"{line:.4f}{'' if certain else ', which lies within the interval: the result is inconclusive'}"
     )
     content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": files.file_sha256(path)}
     with files.replace_when_complete(files.output_folder(profile) / "metrics" / "score.json") as temporary:

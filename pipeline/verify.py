@@ -1,8 +1,8 @@
 """Whether a run is reproducible: `python -m pipeline.verify`.
 
-Runs all notebooks twice with the smoke profile, from scratch, and compares the results: weights, histories, predictions,
-metrics and submission bit for bit; executed notebooks and PDFs except for what `DECLARED` and `MEASURED` name. Then it
-compares the metrics of the hand-in with the committed ones.
+Runs all notebooks twice with the smoke profile, from scratch, and compares the results: weights, histories,
+predictions, metrics and submission bit for bit; executed notebooks and PDFs except for what `DECLARED` and `MEASURED`
+name. Then it compares the metrics of the hand-in with the committed ones.
 """
 
 from __future__ import annotations
@@ -203,7 +203,8 @@ def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]
 
 def _why(machine: list[str]) -> str:
     if machine:
-        return f"this is expected, because the order of sums differs: {'; '.join(machine)}. Scores should agree within {TOLERANCE}"
+        why = f"this is expected, because the order of sums differs: {'; '.join(machine)}"
+        return f"{why}. Scores should agree within {TOLERANCE}"
     return "the machine and the packages are the same, so the code, the parameters or the data changed since"
 
 

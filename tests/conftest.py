@@ -174,7 +174,7 @@ def smoke_run_in_background(request, shared_folder):
 
 @pytest.fixture(scope="session")
 def smoke_run(shared_folder):
-    """`make report submit score` from scratch, once for all tests and workers. A test that changes it asks for `own_run`."""
+    """`make report submit score` from scratch, once for all tests. A test that changes it asks for `own_run`."""
     returncode, stdout, stderr = json.loads(run_smoke_profile_once(shared_folder, dict(os.environ)).read_text())
     assert returncode == 0, stdout + stderr
     return SmokeRun(shared_folder / "smoke_run", stdout, stderr)
@@ -200,7 +200,7 @@ def enter(monkeypatch):
 
 @pytest.fixture(scope="session")
 def new_project(tmp_path_factory):
-    """A copy of the project in which nothing is made yet. Tests may run make in it, but must not let it make anything."""
+    """A copy of the project in which nothing is made yet. Tests may run make in it, but must let it make nothing."""
     return copy_project(tmp_path_factory.mktemp("project") / "new")
 
 

@@ -45,7 +45,7 @@ def small_layers(*after_hidden: keras.Layer) -> keras.Sequential:
 
 
 def small_model(learning_rate=0.01, metrics=None) -> keras.Sequential:
-    """`small_layers`, compiled with Adam, two batches per call into TensorFlow, and by default accuracy and F1 score."""
+    """`small_layers`, compiled with Adam, two batches per call into TensorFlow, by default accuracy and F1 score."""
     model = small_layers()
     metrics = ["accuracy", F1Score(num_classes=3)] if metrics is None else metrics
     loss = "sparse_categorical_crossentropy"

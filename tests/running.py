@@ -53,7 +53,7 @@ def make(project: Path, *arguments: str, variables: Mapping[str, str] = os.envir
 
 
 def environment(project: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment of a command that runs the code of a copy, without the variables of the make that runs the tests."""
+    """The environment of a command that runs the code of a copy, without the variables of make."""
     kept = {name: value for name, value in variables.items() if name not in VARIABLES_OF_MAKE}
     return kept | {"PYTHONPATH": str(project)}
 

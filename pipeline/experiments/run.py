@@ -23,7 +23,7 @@ from pipeline.run_notebook import execute_notebook
 RUNS_FOLDER = files.REPORTS_FOLDER / "experiments"
 LOCK_FILE = files.ROOT / "requirements.txt"
 COMPUTING_PACKAGES = ("tensorflow-cpu", "tensorflow", "keras", "numpy", "h5py")
-"""The packages that a run computes with. A result depends on their entries in the lock and those of their requirements."""
+"""The packages that a run computes with. A result depends on their entries in the lock and their requirements'."""
 
 Result = dict[str, Any]
 """The `row` of a run in the table, and its `epochs`, one row each."""
@@ -153,7 +153,7 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
 
 
 def require_scores(row: dict[str, Any]) -> None:
-    """Raise a ValueError for scores outside of 0 to 1 in a row of the table, and a TypeError unless they are numbers."""
+    """Raise a ValueError for scores outside of 0 to 1 in a row of the table, a TypeError unless they are numbers."""
     for name in ("validation_f1", "validation_accuracy", "training_f1"):
         if not 0 <= row[name] <= 1:
             raise ValueError(f"{name} is {row[name]}")
@@ -172,7 +172,7 @@ def _require_locked(versions: dict[str, str]) -> None:
 def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
     """Execute a run unless it is finished, and return its result; this is a worker's task.
 
-    If two workers execute the same run, the second waits for the first. An interrupted run resumes after its last epoch.
+    If two workers execute the same run, the second waits for the first. An interrupted run resumes.
 
     Raises:
         UserError: the run failed, or this worker's project differs from the sweep's.

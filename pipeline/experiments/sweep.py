@@ -146,9 +146,9 @@ def _tabled_results(sweep: Sweep) -> dict[str, Result]:
     orphaned_runs = [key for key in rows if key not in sweep.runs and not is_executed(str(key))]
     if orphaned_runs:
         raise UserError(
-            f"reports/{name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or parameters "
-            f"differ from today's {sweep.grid.name}, and which exist nowhere else: restore what has changed, or move {name} "
-            f"and {sweep.epochs_path.name} away to start from scratch"
+            f"reports/{name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or "
+            f"parameters differ from today's {sweep.grid.name}, and which exist nowhere else: restore what has "
+            f"changed, or move {name} and {sweep.epochs_path.name} away to start from scratch"
         )
     results = {}
     for key in rows.keys() & sweep.missing().keys():
@@ -199,12 +199,12 @@ def workers_with_room() -> int:
 
 
 def _require_trust(place: str, trusted: bool) -> None:
-    """Raise a UserError unless Dask's messages, which are unpickled, come from this machine, over TLS, or by consent."""
+    """Raise a UserError unless Dask's messages, which are unpickled, come from here, over TLS, or by consent."""
     if not trusted:
         raise UserError(
-            f"{place} is neither on this machine nor protected by TLS, so that whoever reaches its network can run code as "
-            "you: expected certificates in Dask's settings (distributed.dask.org/en/stable/tls.html) and an address "
-            "tls://host:8786 of a scheduler, or INSECURE=1 (--insecure) in a network that you trust"
+            f"{place} is neither on this machine nor protected by TLS, so that whoever reaches its network can run "
+            "code as you: expected certificates in Dask's settings (distributed.dask.org/en/stable/tls.html) and an "
+            "address tls://host:8786 of a scheduler, or INSECURE=1 (--insecure) in a network that you trust"
         )
 
 
@@ -391,7 +391,8 @@ def main() -> None:
         raise UserError("--workers can't be combined with --scheduler: the scheduler has its own workers")
     if arguments.grid.stem in ("submission", "submissions") or arguments.grid.stem.endswith("_epochs"):
         raise UserError(
-            f"{arguments.grid.stem} is not a valid name of a grid: reports/{arguments.grid.stem}.csv is another file's name"
+            f"{arguments.grid.stem} is not a valid name of a grid: reports/{arguments.grid.stem}.csv is another "
+            "file's name"
         )
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()

@@ -13,7 +13,7 @@ from coursework import course_split, data, files, read_hdf5
 from tests.running import FUZZ_CASES
 
 TRAINING, TEST = 110, 30
-"""Images of each part of the small public data set; `SHAPES` are those of its course split, with two test images a class."""
+"""Images of each part of the small public data set; `SHAPES` are those of its course split."""
 SHAPES = {"train_images": (120, 28, 28), "train_labels": (120,), "test_images": (20, 28, 28)}
 
 

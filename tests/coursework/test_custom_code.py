@@ -1,4 +1,4 @@
-"""Parts of a model whose code a checkpoint does not cover are named, and such a model is trained without a checkpoint."""
+"""Parts of a model whose code a checkpoint does not cover are named, and it is trained without a checkpoint."""
 
 import functools
 import types

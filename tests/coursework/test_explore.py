@@ -1,4 +1,4 @@
-"""The explorers of a trained model: a figure in a headless kernel, controls with a picture in a notebook with a reader."""
+"""The explorers of a trained model: a figure in a headless kernel, controls with a picture for a reader."""
 
 import keras
 import nbformat

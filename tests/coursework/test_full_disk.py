@@ -1,4 +1,4 @@
-"""The disk is full or read-only while data, a checkpoint or a submission is written: nothing is lost, and it can be repeated."""
+"""The disk is full or read-only while data, a checkpoint or a submission is written: nothing is lost."""
 
 import keras
 import numpy as np

@@ -18,7 +18,8 @@ def run(code, cwd=None):
 def fresh_import():
     """What `import utilities` prints in a new process, its seconds of processor time, and the modules it loads."""
     code = (
-        "import json, sys, time; before = time.process_time(); import utilities; seconds = time.process_time() - before\n"
+        "import json, sys, time; before = time.process_time(); import utilities\n"
+        "seconds = time.process_time() - before\n"
         "print(json.dumps([seconds, sorted(sys.modules)]))"
     )
     result = run(code)

@@ -33,7 +33,7 @@ def test_a_package_that_is_too_old_is_refused(monkeypatch):
 
 @pytest.fixture(scope="module")
 def oldest(tmp_path_factory):
-    """An environment with exactly the oldest versions, and what executes notebooks; it needs a network or uv's cache."""
+    """An environment with the oldest versions, and what executes notebooks; it needs a network or uv's cache."""
     folder = tmp_path_factory.mktemp("oldest")
     uv, python = Path(sys.prefix) / "bin" / "uv", folder / "environment" / "bin" / "python"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, python.parents[1]], check=True)

@@ -26,7 +26,8 @@ CODE = {
             code(
                 "1",
                 stream(
-                    "\x1b[31mred\x1b[0m \x1b[1;38;5;208morange\x1b[0m \x1b[38;2;1;2;3mtrue\x1b[0m \x1b]8;;u\x07link\x1b]8;;\x07\x1b[2K"
+                    "\x1b[31mred\x1b[0m \x1b[1;38;5;208morange\x1b[0m \x1b[38;2;1;2;3mtrue\x1b[0m "
+                    "\x1b]8;;u\x07link\x1b]8;;\x07\x1b[2K"
                 ),
             )
         ],

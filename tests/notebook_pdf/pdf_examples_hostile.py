@@ -1,4 +1,4 @@
-"""Examples of notebooks that try to break the exporter: injected code, missing or damaged parts, extreme sizes and depths."""
+"""Examples of notebooks that try to break the exporter: injected code, damaged parts, extreme sizes and depths."""
 
 from tests.notebook_pdf.pdf_helpers import LARGE_PICTURE, PNG, Example, code, markdown, result, stream
 
@@ -15,7 +15,8 @@ HOSTILE = {
     "injection by a footnote's name": Example(
         [
             markdown(
-                "<section class='footnotes'><li class='footnote-item' id='a\")#panic(1)#(\"'>note</li></section><sup class='footnote-ref'><a href='#a\")#panic(1)#(\"'>1</a></sup>"
+                "<section class='footnotes'><li class='footnote-item' id='a\")#panic(1)#(\"'>note</li></section><sup "
+                "class='footnote-ref'><a href='#a\")#panic(1)#(\"'>1</a></sup>"
             )
         ],
         ["note"],
@@ -30,7 +31,8 @@ HOSTILE = {
     "large pictures in a line, a list and a table": Example(
         [
             markdown(
-                f"a ![wide]({LARGE_PICTURE}) b\n\n- c <img src='{LARGE_PICTURE}' width='100%'> d\n\n| e ![x]({LARGE_PICTURE}) | ![y]({LARGE_PICTURE}) f |\n|-|-|\n| g | h |"
+                f"a ![wide]({LARGE_PICTURE}) b\n\n- c <img src='{LARGE_PICTURE}' width='100%'> d\n\n| e "
+                f"![x]({LARGE_PICTURE}) | ![y]({LARGE_PICTURE}) f |\n|-|-|\n| g | h |"
             ),
             markdown(f"<img src='{LARGE_PICTURE}' height='9000'> <img src='{LARGE_PICTURE}' width='1.2.3'>"),
         ],
@@ -39,7 +41,7 @@ HOSTILE = {
     "Typst code in formulas": Example(
         [
             markdown(
-                r"a $$x\phantom{\text{#panic(1)}}$$ b $\hphantom {\text{]#panic(2)#[}}y$ c $\boxed{\text{#panic(3)}}$ d $\phantom#$"
+                r"a $$x\phantom{\text{#panic(1)}}$$ b $\hphantom {\text{]#panic(2)#[}}y$ c $\boxed{\text{#panic(3)}}$ d $\phantom#$"  # noqa: E501
             )
         ],
         ["a", "b", "c", "#panic(3)", "d", "\\phantom#"],

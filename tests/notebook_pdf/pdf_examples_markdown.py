@@ -33,7 +33,8 @@ MARKDOWN = {
     "links": Example(
         [
             markdown(
-                "[site](https://example.org/a?b=c&d), <https://auto.example.org>, www.bare.example.org, [r][1]\n\n[1]: /x"
+                "[site](https://example.org/a?b=c&d), <https://auto.example.org>, www.bare.example.org, "
+                "[r][1]\n\n[1]: /x"
             )
         ],
         ["site", "https://auto.example.org", "www.bare.example.org", "r"],
@@ -45,7 +46,8 @@ MARKDOWN = {
     "inline HTML": Example(
         [
             markdown(
-                "H<sub>2</sub>O<br>x<sup>2</sup> <b>bold</b> <i>it</i> <u>un</u> <mark>ma</mark> <kbd>Ctrl</kbd> <font color='red'>red</font> <span style='color:#ff0'>yellow</span>"
+                "H<sub>2</sub>O<br>x<sup>2</sup> <b>bold</b> <i>it</i> <u>un</u> <mark>ma</mark> <kbd>Ctrl</kbd> "
+                "<font color='red'>red</font> <span style='color:#ff0'>yellow</span>"
             )
         ],
         ["H2O", "x2", "bold", "it", "un", "ma", "Ctrl", "red", "yellow"],
@@ -56,7 +58,8 @@ MARKDOWN = {
     "HTML blocks": Example(
         [
             markdown(
-                "<div align='center'><p>one<p>two<ul><li>three<li>four</ul></div>\n\n<center>five</center>\n<dl><dt>t<dd>d</dl>"
+                "<div "
+                "align='center'><p>one<p>two<ul><li>three<li>four</ul></div>\n\n<center>five</center>\n<dl><dt>t<dd>d</dl>"
             )
         ],
         ["one", "two", "three", "four", "five", "t", "d"],
@@ -78,7 +81,8 @@ MARKDOWN = {
     "code blocks": Example(
         [
             markdown(
-                "```python\ndef f(x):\n    return '$no mathematics$'  # ``\n```\n\n    indented $too$\n\n~~~\n<b>&amp;\n~~~"
+                "```python\ndef f(x):\n    return '$no mathematics$'  # ``\n```\n\n    indented "
+                "$too$\n\n~~~\n<b>&amp;\n~~~"
             )
         ],
         ["def f(x):", "return '$no mathematics$'  # ``", "indented $too$", "<b>&amp;"],
@@ -98,7 +102,8 @@ MARKDOWN = {
     "anchors and footnotes in headings": Example(
         [
             markdown(
-                "# T\n[go](#a) [up](#top)\n## A <a class='anchor' id='a'></a>[^1]\n## B <a name='top'/>\n## C\n## D\ntext[^1]\n\n[^1]: note"
+                "# T\n[go](#a) [up](#top)\n## A <a class='anchor' id='a'></a>[^1]\n## B <a name='top'/>\n## C\n## "
+                "D\ntext[^1]\n\n[^1]: note"
             )
         ],
         ["T", "A", "B", "C", "D", "goupA1", "B", "C", "D", "text2", "1note2note"],
@@ -113,7 +118,7 @@ MARKDOWN = {
         [
             markdown(
                 "| Name | Type | Values | Since | More | Default |\n|---|---|---|---|---|---|\n"
-                + "| `learning_rate_schedule` | `Optional[Callable]` | `'constant'`, `'linear_warmup'` | `sklearn.linear_model.LogisticRegr` | `nn.Conv2d_abc` | `2.13.0` |\n"
+                + "| `learning_rate_schedule` | `Optional[Callable]` | `'constant'`, `'linear_warmup'` | `sklearn.linear_model.LogisticRegr` | `nn.Conv2d_abc` | `2.13.0` |\n"  # noqa: E501
             ),
             markdown(
                 "| "
@@ -169,8 +174,8 @@ MARKDOWN = {
     "MathML": Example(
         [
             markdown(
-                "<math><semantics><mi>x</mi><annotation encoding='application/x-tex'>\\alpha</annotation></semantics></math>"
-                " and <math><mi>y</mi></math>"
+                "<math><semantics><mi>x</mi><annotation "
+                "encoding='application/x-tex'>\\alpha</annotation></semantics></math> and <math><mi>y</mi></math>"
             )
         ],
         ["𝛼", "and", "y"],

@@ -15,7 +15,14 @@ MATHEMATICS = {
     "cases, text and matrices": Example(
         [
             markdown(
-                "$$f(x) = \\begin{cases} 1 & \\text{if } x > 0 \\\\ 0 & \\text{else}\\end{cases}$$\n$\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}$ $\\begin{vmatrix}5&6\\\\7&8\\end{vmatrix}$"
+                "$$f(x) = "
+                "\\begin{cases} "
+                "1 & "
+                "\\text{if "
+                "} "
+                "x > 0 \\\\ 0 & "
+                "\\text{else}\\end{cases}$$\n$\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}$ "
+                "$\\begin{vmatrix}5&6\\\\7&8\\end{vmatrix}$"
             )
         ],
         ["𝑓", "if", "else", "3", "4", "7", "8"],
@@ -24,7 +31,15 @@ MATHEMATICS = {
     "bare environments": Example(
         [
             markdown(
-                "\\begin{equation} E = mc^2 \\label{e} \\tag{7} \\end{equation}\n\n\\begin{eqnarray*} a &=& b \\end{eqnarray*}\n\n\\begin{array}{c|c} p & q \\\\ \\hline r & s \\end{array}"
+                "\\begin{equation} "
+                "E = mc^2 "
+                "\\label{e} "
+                "\\tag{7} "
+                "\\end{equation}\n\n\\begin{eqnarray*} "
+                "a &=& b "
+                "\\end{eqnarray*}\n\n\\begin{array}{c|c} "
+                "p & q \\\\ \\hline r & s "
+                "\\end{array}"
             )
         ],
         ["𝐸=𝑚𝑐2", "(7)", "𝑎=𝑏", "𝑝", "𝑠"],
@@ -33,7 +48,9 @@ MATHEMATICS = {
     "macros": Example(
         [
             markdown(
-                "$\\newcommand{\\norm}[1]{\\left\\| #1 \\right\\|}\\def\\R{\\mathbb{R}}\\DeclareMathOperator{\\soft}{softmax}$"
+                "$\\newcommand{\\norm}[1]{\\left\\| "
+                "#1 "
+                "\\right\\|}\\def\\R{\\mathbb{R}}\\DeclareMathOperator{\\soft}{softmax}$"
             ),
             markdown("$\\norm{x} \\in \\R$, $\\soft(z)$"),
         ],

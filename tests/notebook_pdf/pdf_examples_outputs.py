@@ -18,8 +18,12 @@ LONG_FRAME = "<table><thead><tr><th>heading</th></tr></thead><tbody>{}</tbody></
     "".join(f"<tr><td>line{number}</td></tr>" for number in range(200))
 )
 STYLER = (
-    "<style>#T_a_row0_col0 {color: #ff0000; font-weight: bold; background-color: yellow}</style>"
-    "<table id='T_a'><caption>Styled scores</caption><tr><th>k</th></tr><tr><td id='T_a_row0_col0'>0.5</td></tr></table>"
+    "<style>#T_a_row0_col0 "
+    "{color: "
+    "#ff0000; font-weight: bold; background-color: "
+    "yellow}</style>"
+    "<table id='T_a'><caption>Styled scores</caption><tr><th>k</th></tr><tr><td "
+    "id='T_a_row0_col0'>0.5</td></tr></table>"
 )
 SUMMARY = (
     "┏━━━━━━━━━━┳━━━━━━━━━┓\n┃\x1b[1m Layer    \x1b[0m┃ Param # ┃\n┡━━━━━━━━━━╇━━━━━━━━━┩\n│ conv2d   │     156 │\n"
@@ -128,7 +132,7 @@ OUTPUTS = {
                 "1",
                 result(
                     **{
-                        "image_svg__xml": "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='9' height='9'><image xlink:href='a.png' width='5' height='5'/></svg>"
+                        "image_svg__xml": "<svg xmlns='http://www.w3.org/2000/svg' xmlns:xlink='http://www.w3.org/1999/xlink' width='9' height='9'><image xlink:href='a.png' width='5' height='5'/></svg>"  # noqa: E501
                     },
                     image_png=PNG,
                 ),

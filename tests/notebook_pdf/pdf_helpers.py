@@ -25,8 +25,8 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="40" height="20"><rect widt
 class Example:
     """A notebook and what its PDF must be like.
 
-    `contains` are passages in order, `lacks` are passages, `alternatives` are alternative texts of figures and formulas,
-    `warnings` are parts of the warnings, one of each. `compare` is whether `lossless.lost` can compare the PDF with
+    `contains` are passages in order, `lacks` are passages, `alternatives` are alternative texts of figures and
+    formulas, `warnings` are parts of the warnings, one of each. `compare` is whether `lossless.lost` can compare the PDF with
     nbconvert's HTML, which lacks footnotes, for example.
     """
 

@@ -69,7 +69,7 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def lab(browser, project, tmp_path_factory):
-    """A page on a JupyterLab whose folder, outside of the project, holds copies of the notebooks with small parameters."""
+    """A page on a JupyterLab whose folder, outside of the project, holds the notebooks with small parameters."""
     folder = tmp_path_factory.mktemp("lab")
     (folder / "notebooks").mkdir()
     for name, values in SMALL.items():
@@ -93,7 +93,7 @@ def lab(browser, project, tmp_path_factory):
 
 @contextlib.contextmanager
 def started_lab(command, cwd, folder, project, **variables):
-    """The address of a JupyterLab that runs the code of a copy of the project; its log and runtime files are in `folder`."""
+    """The address of a JupyterLab that runs the code of a copy of the project; its log is in `folder`."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

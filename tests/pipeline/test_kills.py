@@ -1,4 +1,4 @@
-"""A small real sweep whose worker, client and scheduler are killed in turn ends with the table of an undisturbed one."""
+"""A small real sweep whose worker, client and scheduler are killed ends with the table of an undisturbed one."""
 
 import os
 import shutil
