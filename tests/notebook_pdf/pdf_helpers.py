@@ -26,8 +26,8 @@ class Example:
     """A notebook and what its PDF must be like.
 
     `contains` are passages in order, `lacks` are passages, `alternatives` are alternative texts of figures and
-    formulas, `warnings` are parts of the warnings, one of each. `compare` is whether `lossless.lost` can compare the PDF with
-    nbconvert's HTML, which lacks footnotes, for example.
+    formulas, `warnings` are parts of the warnings, one of each. `compare` is whether `lossless.lost` can compare the
+    PDF with nbconvert's HTML, which lacks footnotes, for example.
     """
 
     cells: list
