@@ -248,8 +248,8 @@ def test_an_interrupted_training_leaves_the_table_of_its_finished_epochs(interru
 
 def test_the_cells_after_an_interrupted_training_use_its_finished_epochs(interrupted, project):
     epochs = finished_epochs(interrupted)
-    (summary,) = outputs_of(interrupted, "After {utilities.pluralize")
-    assert f"After {epochs} epochs" in "".join(summary["data"]["text/markdown"])
+    (summary,) = outputs_of(interrupted, "The following sections use")
+    assert f" of {epochs}: its validation F1" in "".join(summary["data"]["text/markdown"])
     metrics = json.loads((project / "reports" / "browser" / "metrics" / "part1_mnist.json").read_text())
     assert metrics["trainings"]["LeNet-5"]["epochs"] == epochs
 
