@@ -36,7 +36,7 @@ def training_batches(
 
     The order of the images in an epoch, and their augmentation, are functions of the seed and the number of the epoch
     alone. That number follows from the steps that the model's optimiser has taken, so a resumed training continues with
-    the order that an undisturbed one has. Pass `shuffle=False` to `fit`: the batches are shuffled already.
+    the order that an undisturbed one has.
 
     Args:
         model: compiled; the batches count the steps of its optimiser.
