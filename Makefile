@@ -96,10 +96,6 @@ verify-now: $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST
 	@echo "Two small runs from scratch, about three minutes; their results are kept in reports/.verify-first and reports/.verify-second"
 	@$(RUN) pipeline.verify
 
-.PHONY: fuzz
-fuzz: $(ENVIRONMENT) ## half an hour of damaged and hostile files for all readers
-	VIRTUAL_ENV=.venv .venv/bin/uv run --quiet --no-project --with atheris==3.0.0 python -m benchmarks.fuzz
-
 # Accepted findings of the audit as `--ignore-vuln ID`, each with its reason in a comment here.
 ACCEPTED_FINDINGS :=
 .PHONY: audit
