@@ -15,7 +15,7 @@ import numpy as np
 
 from coursework import evaluation, figures
 from coursework.backend import keras
-from coursework.figures import empty_figure, figure_with_axes, palette_colours, with_caption
+from coursework.figures import draw_image, empty_figure, figure_with_axes, image_axes, palette_colours, with_caption
 from coursework.inspection import gradient_class_activation, penultimate_features, perturb, project_2d
 from coursework.models import predict_probabilities
 from coursework.panel import Menu, Slider, show
@@ -24,8 +24,8 @@ from coursework.text import pluralize
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-IMAGES = {"cmap": "gray_r", "interpolation": "nearest", "vmin": 0, "vmax": 255}
-"""How images of the data are drawn: ink is dark."""
+PIXELS = {"vmin": 0, "vmax": 255}
+"""The range of the pixels of an image."""
 MISTAKES_PER_PAGE = 12
 ACTIVATION_LAYERS = tuple(getattr(keras.layers, name) for name in ["ReLU", "LeakyReLU", "PReLU", "ELU", "Activation"])
 
@@ -52,14 +52,10 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
         figure = figures.plot_mistakes(
             images[wanted], labels[wanted], probabilities[wanted], names, MISTAKES_PER_PAGE, first
         )
-        chosen = [
-            f"{what} {names[number]}"
-            for what, number in (("true", true), ("predicted", predicted))
-            if number is not None
-        ]
-        return with_caption(
-            figure, f"{figure.caption}{' (' + ', '.join(chosen) + ')' if chosen else ''}", figure.description
-        )
+        classes = {"true": true, "predicted": predicted}
+        if chosen := ", ".join(f"{what} {names[number]}" for what, number in classes.items() if number is not None):
+            figure.caption += f" ({chosen})"
+        return figure
 
     classes = _any_of(names)
     return show(
@@ -89,18 +85,19 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
         if layer is not None:
             starts = range(0, maps[layer].shape[-1], columns)
             maps = {f"from {start + 1}": maps[layer][..., start : start + columns] for start in starts}
-        figure, axes = figure_with_axes(1 + len(maps), 1, height=0.3 + 0.5 * (1 + len(maps)))
+        figure, axes = image_axes(1 + len(maps), 1, height=0.3 + 0.5 * (1 + len(maps)))
         rows = {"image": np.squeeze(images[image])[..., np.newaxis]} | maps
         for axis, (name, values) in zip(axes[:, 0], rows.items(), strict=True):
-            axis.axis("off")
-            look = {"cmap": "gray_r" if name == "image" else "viridis", "interpolation": "nearest"}
             row = _side_by_side(values[..., :columns], columns)
-            axis.imshow(np.nan_to_num(row) if name == "image" else row, vmin=0, vmax=1, **look)
-            title = name.replace(", ", "\n")
-            axis.text(-0.01, 0.5, title, transform=axis.transAxes, ha="right", va="center", fontsize=6.5)
-        shown = (
-            f"the first {columns} feature maps of each layer" if layer is None else f"the feature maps of layer {layer}"
-        )
+            if name == "image":
+                draw_image(axis, np.nan_to_num(row), vmin=0, vmax=1)
+            else:
+                draw_image(axis, row, vmin=0, vmax=1, cmap="viridis")
+            title = {"ha": "right", "va": "center", "fontsize": 6.5, "transform": axis.transAxes}
+            axis.text(-0.01, 0.5, name.replace(", ", "\n"), **title)
+        shown = f"the first {columns} feature maps of each layer"
+        if layer is not None:
+            shown = f"the feature maps of layer {layer}"
         return with_caption(
             figure,
             f"An image and {shown} of {model.name}, each scaled to its own range: the brighter, the stronger the "
@@ -133,29 +130,23 @@ def class_activation(
         probabilities = np.asarray(model(images[shown], training=False))
         classes = probabilities.argmax(axis=1) if asked is None else np.full(len(probabilities), asked)
         activation = gradient_class_activation(model, images[shown], classes, layer)
-        figure, axes = figure_with_axes(2, columns, height=2.2)
-        for axis in axes.ravel():
-            axis.axis("off")
+        figure, axes = image_axes(2, columns, height=2.2)
         descriptions = []
-        for number, picture in enumerate(images[shown]):
+        for number, (picture, heat) in enumerate(zip(images[shown], activation, strict=True)):
             height, width = picture.shape[:2]
-            axes[0, number].imshow(np.squeeze(picture), **IMAGES)
-            axes[0, number].set_title(f"true: {names[labels[image + number]]}", fontsize=7)
-            axes[1, number].imshow(np.squeeze(picture), **IMAGES)
-            heat = {"cmap": "inferno", "alpha": 0.6, "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
-            axes[1, number].imshow(activation[number], extent=(-0.5, width - 0.5, height - 0.5, -0.5), **heat)
+            above, below = axes[:, number]
+            draw_image(above, picture, **PIXELS)
+            above.set_title(f"true: {names[labels[image + number]]}", fontsize=7)
+            draw_image(below, picture, **PIXELS)
+            look = {"cmap": "inferno", "alpha": 0.6, "vmin": 0, "vmax": 1, "interpolation": "bilinear"}
+            below.imshow(heat, extent=(-0.5, width - 0.5, height - 0.5, -0.5), **look)
             title = f"{names[classes[number]]} ({probabilities[number, classes[number]]:.1%})"
-            axes[1, number].set_title(title, fontsize=7)
-            row, column = np.unravel_index(activation[number].argmax(), activation[number].shape)
-            places = (("top", "middle", "bottom"), ("left", "centre", "right"))
-            where = [
-                place[3 * at // size]
-                for place, at, size in zip(places, (row, column), activation[number].shape, strict=True)
-            ]
-            descriptions.append(
-                f"{title}, "
-                f"{'strongest at the ' + ' '.join(where) if activation[number].any() else 'no region supports it'}"
-            )
+            below.set_title(title, fontsize=7)
+            row, column = np.unravel_index(heat.argmax(), heat.shape)
+            vertical = ("top", "middle", "bottom")[3 * row // heat.shape[0]]
+            horizontal = ("left", "centre", "right")[3 * column // heat.shape[1]]
+            strongest = f"strongest at the {vertical} {horizontal}" if heat.any() else "no region supports it"
+            descriptions.append(f"{title}, {strongest}")
         what = "the predicted class" if asked is None else names[asked]
         return with_caption(
             figure,
@@ -185,22 +176,20 @@ def reliability(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> 
         figure, axes = figure_with_axes(1, max(2, len(shown)), height=2.1, sharey=True)
         bar_colour, dot_colour = palette_colours(2)
         descriptions = []
-        for axis in axes[0, len(shown) :]:
-            axis.axis("off")
+        if len(shown) == 1:
+            axes[0, 1].axis("off")
         for axis, (name, predicted) in zip(axes[0], shown.items(), strict=False):
             table = evaluation.calibration(labels, predicted, bins)
-            width = 1 / bins
-            style = {"color": bar_colour, "edgecolor": "white", "label": "accuracy"}
-            axis.bar(table["low"] + width / 2, table["accuracy"].fillna(0), width, **style)
+            style = {"width": 1 / bins, "color": bar_colour, "edgecolor": "white", "label": "accuracy"}
+            axis.bar(table["low"] + 0.5 / bins, table["accuracy"].fillna(0), **style)
             axis.plot(table["confidence"], table["confidence"], "o", color=dot_colour, markersize=3, label="confidence")
             axis.plot([0, 1], [0, 1], ":", color="0.3", linewidth=1)
             error = table.attrs["expected_error"]
             axis.set_title(f"{name}\nexpected calibration error {error:.3f}", fontsize=8)
             axis.set(xlabel="confidence", xlim=(0, 1), ylim=(0, 1))
-            mean = predicted.max(axis=1).mean(), (predicted.argmax(axis=1) == labels).mean()
-            descriptions.append(
-                f"{name}: expected calibration error {error:.3f}, mean confidence {mean[0]:.3f}, accuracy {mean[1]:.3f}"
-            )
+            confidence, accuracy = predicted.max(axis=1).mean(), (predicted.argmax(axis=1) == labels).mean()
+            means = f"mean confidence {confidence:.3f}, accuracy {accuracy:.3f}"
+            descriptions.append(f"{name}: expected calibration error {error:.3f}, {means}")
         axes[0, 0].set_ylabel("accuracy")
         axes[0, 0].legend(fontsize=7, loc="upper left")
         return with_caption(
@@ -250,25 +239,23 @@ def embeddings(
                 outline = [withStroke(linewidth=2.5, foreground="white")]
                 axis.text(*np.median(own, axis=0), name, color="black", path_effects=outline, **text)
         chosen = [index for index in wrong if only is None or only in (labels[index], predictions[index])]
+        words = []
         for index in chosen[:pictures]:
             picture = OffsetImage(np.squeeze(images[index]), zoom=0.42, cmap="gray_r")
-            colour = palette_colours(len(names))[predictions[index]]
-            frame = {"edgecolor": colour, "linewidth": 1.2}
+            frame = {"edgecolor": palette_colours(len(names))[predictions[index]], "linewidth": 1.2}
             axis.add_artist(AnnotationBbox(picture, points[index], pad=0.1, bboxprops=frame, zorder=4))
+            words.append(f"{names[labels[index]]} predicted as {names[predictions[index]]}")
         axis.set(xticks=[], yticks=[])
         axis.margins(0.04)
-        words = "; ".join(
-            f"{names[labels[index]]} predicted as {names[predictions[index]]}" for index in chosen[:pictures]
-        )
-        shown = min(pictures, len(chosen))
+        most_confident = "the most confident " if len(words) < len(chosen) else ""
         return with_caption(
             figure,
             f"Penultimate features of {pluralize(len(images), 'image')} in {model.name}, projected by {projection}, "
             "with each class name at its median; thumbnails: "
-            f"{'the most confident ' if shown < len(chosen) else ''}{shown} of {pluralize(len(chosen), 'mistake')}, "
-            "framed in the colour of the predicted class",
+            f"{most_confident}{len(words)} of {pluralize(len(chosen), 'mistake')}, framed in the colour of the "
+            "predicted class",
             f"A scatter plot of {pluralize(len(images), 'point')} in {len(names)} colours. Thumbnails: "
-            f"{words or 'none'}.",
+            f"{'; '.join(words) or 'none'}.",
         )
 
     return show(
@@ -303,19 +290,18 @@ def perturbation(model: keras.Model, images: np.ndarray, labels: np.ndarray, cla
         pictures = np.stack([images[image], perturb(images[image], right, down, angle, noise)])
         before, after = np.asarray(model(pictures, training=False))
         figure, axes = figure_with_axes(1, 3, height=2.7, width_ratios=(1, 1, 1.6))
-        for axis, picture, title in zip(
-            axes[0], pictures, (f"true: {names[labels[image]]}", "perturbed"), strict=False
-        ):
+        titles = (f"true: {names[labels[image]]}", "perturbed")
+        for axis, picture, title in zip(axes[0], pictures, titles, strict=False):
             axis.axis("off")
-            axis.imshow(np.squeeze(picture), **IMAGES)
+            draw_image(axis, picture, **PIXELS)
             axis.set_title(title, fontsize=9)
-        positions, (first, second) = np.arange(len(names)), palette_colours(2)
-        axes[0, 2].barh(positions - 0.2, before, 0.4, color=first, label="original")
-        axes[0, 2].barh(positions + 0.2, after, 0.4, color=second, label="perturbed", hatch="//", edgecolor="white")
-        axes[0, 2].set_yticks(positions, names, fontsize=7)
-        axes[0, 2].set(xlim=(0, 1), xlabel="probability")
-        axes[0, 2].invert_yaxis()
-        axes[0, 2].legend(fontsize=7)
+        axis, positions, (first, second) = axes[0, 2], np.arange(len(names)), palette_colours(2)
+        axis.barh(positions - 0.2, before, 0.4, color=first, label="original")
+        axis.barh(positions + 0.2, after, 0.4, color=second, label="perturbed", hatch="//", edgecolor="white")
+        axis.set_yticks(positions, names, fontsize=7)
+        axis.set(xlim=(0, 1), xlabel="probability")
+        axis.invert_yaxis()
+        axis.legend(fontsize=7)
         results = [f"{names[part.argmax()]} ({part.max():.1%})" for part in (before, after)]
         return with_caption(
             figure,
@@ -333,13 +319,12 @@ def perturbation(model: keras.Model, images: np.ndarray, labels: np.ndarray, cla
             probabilities = predict_probabilities(model, pictures)
             for axis, value, picture, predicted in zip(row, values, pictures, probabilities, strict=True):
                 axis.set(xticks=[], yticks=[])
-                axis.imshow(np.squeeze(picture), **IMAGES)
+                draw_image(axis, picture, **PIXELS)
                 wrong = predicted.argmax() != labels[start]
                 result = f"{names[predicted.argmax()]} ({predicted.max():.0%})"
-                weight = "bold" if wrong else "normal"
+                weight, width, colour = ("bold", 2, palette_colours(4)[3]) if wrong else ("normal", 0.5, "0.6")
                 axis.set_title(f"{form.format(value)}\n{result}", fontsize=6.5, fontweight=weight)
-                for spine in axis.spines.values():
-                    spine.set(linewidth=2 if wrong else 0.5, color=palette_colours(4)[3] if wrong else "0.6")
+                axis.spines[:].set(linewidth=width, color=colour)
                 descriptions.append(f"{what} {form.format(value)}: {result}")
             row[0].set_ylabel(what, fontsize=7)
         return with_caption(
@@ -368,14 +353,10 @@ def _any_of(class_names: Iterable[str], first: str = "any") -> dict[str, int | N
 def _feature_layers(model: keras.Model) -> dict[str, Any]:
     """The layers whose outputs are feature maps after the non-linearity, by name, in order."""
     spatial = [layer for layer in model.layers if len(layer.output.shape) == 4]
-    linear = keras.activations.linear
-    non_linear = [
-        layer
-        for layer in spatial
-        if (type(layer).__name__.endswith("Conv2D") and layer.activation is not linear)
-        or isinstance(layer, ACTIVATION_LAYERS)
-    ]
-    chosen = non_linear or [layer for layer in spatial if type(layer).__name__.endswith("Conv2D")]
+    convolutions = [layer for layer in spatial if type(layer).__name__.endswith("Conv2D")]
+    non_linear = [layer for layer in convolutions if layer.activation is not keras.activations.linear]
+    activations = [layer for layer in spatial if isinstance(layer, ACTIVATION_LAYERS)]
+    chosen = [layer for layer in spatial if layer in non_linear + activations] or convolutions
     return {
         f"{number}: {layer.name}, {layer.output.shape[1]} x {layer.output.shape[2]}": layer
         for number, layer in enumerate(chosen, start=1)

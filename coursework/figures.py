@@ -64,10 +64,32 @@ def with_caption(figure: Figure, caption: str, description: str) -> Figure:
     return figure
 
 
+def image_axes(rows: int, columns: int, height: float):
+    """As `figure_with_axes`, for images: without ticks and frames."""
+    figure, axes = figure_with_axes(rows, columns, height)
+    for axis in axes.ravel():
+        axis.axis("off")
+    return figure, axes
+
+
+def draw_image(axis, image: np.ndarray, **options):
+    """Draw an image (height, width) or (height, width, 1) with dark ink; it may be scaled to its own range."""
+    return axis.imshow(np.squeeze(image), **{"cmap": "gray_r", "interpolation": "nearest"} | options)
+
+
+def _rows_of_images(rows: Mapping[str, np.ndarray], columns: int, row_height: float, **options) -> Figure:
+    """Rows of up to `columns` images, each with its name on the left."""
+    figure, axes = image_axes(len(rows), columns, height=row_height * len(rows))
+    for row, (name, images) in zip(axes, rows.items(), strict=True):
+        for axis, image in zip(row, images, strict=False):
+            draw_image(axis, image, **options)
+        row[0].text(-0.15, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
+    return figure
+
+
 def empty_figure(reason: str) -> Figure:
     """A figure that says why there is nothing to show."""
-    figure, axes = figure_with_axes(1, 1, height=0.6)
-    axes[0, 0].axis("off")
+    figure, axes = image_axes(1, 1, height=0.6)
     axes[0, 0].text(0.5, 0.5, reason, ha="center", va="center")
     return with_caption(figure, reason, f"Nothing to show: {reason}.")
 
@@ -87,18 +109,12 @@ def plot_samples(
         labels: (n,) class indices.
     """
     names = list(class_names)
-    figure, axes = figure_with_axes(len(names), per_class, height=0.5 * len(names))
-    random = np.random.default_rng(seed)
-    for row, name in enumerate(names):
-        members = np.flatnonzero(labels == row)
-        chosen = random.choice(members, min(per_class, len(members)), replace=False)
-        for axis in axes[row]:
-            axis.axis("off")
-        for axis, index in zip(axes[row], chosen, strict=False):
-            axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
-        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
+    random, rows = np.random.default_rng(seed), {}
+    for number, name in enumerate(names):
+        members = np.flatnonzero(labels == number)
+        rows[name] = images[random.choice(members, min(per_class, len(members)), replace=False)]
     return with_caption(
-        figure,
+        _rows_of_images(rows, per_class, row_height=0.5),
         "Random images of each class, one class per row",
         f"A grid of small images in {len(names)} rows of up to {per_class}, one row for each class: "
         f"{', '.join(names)}.",
@@ -112,18 +128,12 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
         images: (n, height, width, channels) uint8, as for `training_batches`: the random draws depend on their number.
     """
     columns = min(10, len(images))
-    figure, axes = figure_with_axes(1 + epochs, columns, height=0.62 * (1 + epochs))
     rows = {"original": images[:columns]}
     for epoch in range(1, epochs + 1):
         drawn = augmentation.draw(*images.shape[:3], seed, epoch)[:columns]
         rows[f"epoch {epoch}"] = augmentation.apply(images[:columns], drawn).numpy()
-    for row, (name, changed) in enumerate(rows.items()):
-        for axis, image in zip(axes[row], changed, strict=True):
-            axis.axis("off")
-            axis.imshow(np.squeeze(image), cmap="gray_r", interpolation="nearest", vmin=0, vmax=255)
-        axes[row, 0].text(-0.15, 0.5, name, transform=axes[row, 0].transAxes, ha="right", va="center")
     return with_caption(
-        figure,
+        _rows_of_images(rows, columns, row_height=0.62, vmin=0, vmax=255),
         "Training images and their augmented versions in the first epochs",
         f"A grid of small images: {columns} training images in the first row, and below each of them its mirrored "
         f"and shifted version in epochs 1 to {epochs}.",
@@ -139,8 +149,10 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
     names = list(class_names)
     figure, axes = figure_with_axes(1, 1, height=3.0)
     axis, bar_width = axes[0, 0], 0.8 / len(label_sets)
+    description = "Bars for each class."
     for number, (set_name, labels) in enumerate(label_sets.items()):
         counts = np.bincount(labels, minlength=len(names))
+        description += f" {set_name}: {', '.join(f'{name} {n:,}' for name, n in zip(names, counts, strict=True))}."
         positions = np.arange(len(names)) + (number - (len(label_sets) - 1) / 2) * bar_width
         bars = axis.bar(
             positions,
@@ -156,17 +168,7 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
     axis.set_ylabel("images")
     axis.margins(y=0.1)  # room for the numbers on the bars
     figure.legend(loc="outside lower center", ncols=len(label_sets))
-    description = {
-        set_name: ", ".join(
-            f"{name} {n:,}" for name, n in zip(names, np.bincount(labels, minlength=len(names)), strict=True)
-        )
-        for set_name, labels in label_sets.items()
-    }
-    return with_caption(
-        figure,
-        "Number of images of each class",
-        "Bars for each class. " + " ".join(f"{set_name}: {counts}." for set_name, counts in description.items()),
-    )
+    return with_caption(figure, "Number of images of each class", description)
 
 
 def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
@@ -210,31 +212,27 @@ def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Ite
     diagonal = np.eye(len(names), dtype=bool)
     fractions = {name: matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for name, matrix in matrices.items()}
     darkest = max(fraction[~diagonal].max() for fraction in fractions.values()) or 1
-    figure, axes = figure_with_axes(
-        1, len(matrices), height=0.35 + WIDTH / (len(matrices) + 0.25 * (len(matrices) == 1))
-    )
+    count, descriptions = len(matrices), []
+    figure, axes = figure_with_axes(1, count, height=0.35 + WIDTH / (1.25 if count == 1 else count))
     for axis, (name, matrix) in zip(axes[0], matrices.items(), strict=True):
         text = np.where(matrix > 0, matrix.astype(str), "")
         heat = {"cmap": "Oranges", "vmin": 0, "vmax": darkest, "cbar": False, "square": True}
-        text_size = {"fontsize": 6.5 if len(matrices) > 1 else 9}
+        text_size = {"fontsize": 6.5 if count > 1 else 9}
         seaborn.heatmap(fractions[name], mask=diagonal, annot=text, fmt="", ax=axis, annot_kws=text_size, **heat)
         for index in range(len(names)):
             axis.text(index + 0.5, index + 0.5, text[index, index], ha="center", va="center", color="0.35", **text_size)
         axis.set_xticks(np.arange(len(names)) + 0.5, names, rotation=0 if max(map(len, names)) < 3 else 45, ha="center")
         axis.set_yticks(np.arange(len(names)) + 0.5, names, rotation=0)
-        axis.set(title=f"{name}: {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong", xlabel="predicted")
+        wrong = f"{matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong"
+        axis.set(title=f"{name}: {wrong}", xlabel="predicted")
+        most = ", ".join(f"{pair} ({number:,})" for pair, number in confused_pairs(matrix, names)[:3].items())
+        descriptions.append(f"{name}, {wrong}, most often confused {most}")
     axes[0, 0].set_ylabel("true class")
-    most = {name: confused_pairs(matrix, names) for name, matrix in matrices.items()}
-    description = "; ".join(
-        f"{name}, {matrix.sum() - np.trace(matrix):,} of {matrix.sum():,} wrong, most often confused "
-        + ", ".join(f"{pair} ({most[name][pair]:,})" for pair in most[name].index[:3])
-        for name, matrix in matrices.items()
-    )
     return with_caption(
         figure,
-        f"Confusion {'matrices' if len(matrices) > 1 else 'matrix'}: rows are true classes, columns predicted "
+        f"Confusion {'matrices' if count > 1 else 'matrix'}: rows are true classes, columns predicted "
         "classes; the darker an error, the larger its fraction of the true class",
-        f"Heat maps of {len(names)} by {len(names)} classes: {description}.",
+        f"Heat maps of {len(names)} by {len(names)} classes: {'; '.join(descriptions)}.",
     )
 
 
@@ -261,29 +259,25 @@ def plot_mistakes(
     chosen = wrong[np.argsort(-probabilities[wrong, predictions[wrong]], kind="stable")][first : first + count]
     columns = 6
     rows = max(1, -(-len(chosen) // columns))
-    figure, axes = figure_with_axes(rows, columns, height=0.3 + 1.65 * rows)
-    for axis in axes.ravel():
-        axis.axis("off")
+    figure, axes = image_axes(rows, columns, height=0.3 + 1.65 * rows)
     descriptions = []
     for axis, index in zip(axes.ravel(), chosen, strict=False):
-        axis.imshow(np.squeeze(images[index]), cmap="gray_r", interpolation="nearest")
+        draw_image(axis, images[index])
         true, predicted = (
             f"{names[one]} ({probabilities[index, one]:.1%})" for one in (labels[index], predictions[index])
         )
         axis.set_title(f"true: {true}\npredicted:\n{predicted}", fontsize=6.5)
         descriptions.append(f"{true} predicted as {predicted}")
     if not len(chosen):
-        caption = "No mistakes in these predictions"
-    elif first:
+        return with_caption(figure, "No mistakes in these predictions", "No mistakes, so no images.")
+    if first:
         caption = f"Mistakes {first + 1} to {first + len(chosen)} of {len(wrong):,}, the most confident first"
     else:
         caption = f"The {len(chosen)} most confident of {pluralize(len(wrong), 'mistake')}"
     return with_caption(
         figure,
-        caption + ("; the probability of the class in brackets" if descriptions else ""),
-        f"Images with their true class and prediction: {'; '.join(descriptions)}."
-        if descriptions
-        else "No mistakes, so no images.",
+        f"{caption}; the probability of the class in brackets",
+        f"Images with their true class and prediction: {'; '.join(descriptions)}.",
     )
 
 
@@ -350,12 +344,10 @@ def plot_filters(model: keras.Model) -> Figure:
     height, width, filters = kernels.shape
     columns = min(filters, 12)
     rows = math.ceil(filters / columns)
-    figure, axes = figure_with_axes(rows, columns, height=0.4 + 0.62 * rows)
+    figure, axes = image_axes(rows, columns, height=0.4 + 0.62 * rows)
     largest = np.abs(kernels).max()
-    for axis in axes.ravel():
-        axis.axis("off")
     for number, axis in zip(range(filters), axes.ravel(), strict=False):
-        drawn = axis.imshow(kernels[..., number], cmap="PuOr", vmin=-largest, vmax=largest, interpolation="nearest")
+        drawn = draw_image(axis, kernels[..., number], cmap="PuOr", vmin=-largest, vmax=largest)
         axis.set_title(str(number + 1), fontsize=7)
     figure.colorbar(drawn, ax=axes, shrink=0.9, aspect=10)
     return with_caption(
