@@ -91,7 +91,7 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     except (DataError, FileNotFoundError):
         intact = False
     if not intact:
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, damaged=_modified(path))
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, replace=True)
         content = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -104,7 +104,7 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
         kept = f"{COURSE_FILE}.damaged"
         warnings.warn(f"{path} has changed since it was built: it is kept as {kept} and built again", stacklevel=3)
-        _make_course_files(data_folder, (COURSE_FILE,), verbose, damaged=_modified(path))
+        _make_course_files(data_folder, (COURSE_FILE,), verbose, replace=True)
         content = read_h5(path, COURSE_SHAPES)
     return content
 
@@ -116,28 +116,20 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
 
     Raises:
         FileNotFoundError: the file does not exist.
-        DataError: the file is damaged or has another content, or the user's own memory limit is too low to read it.
+        DataError: the file is damaged or has another content.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
-    memory = _memory_limit()
-    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes), str(memory)]
-    problem, is_unfit = None, False
+    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes), str(READING_MEMORY)]
+    problem = ""
     try:
         result = subprocess.run(command, capture_output=True, timeout=READING_TIMEOUT)
-        if result.returncode:
-            from coursework.read_hdf5 import DOES_NOT_FIT
-
-            is_unfit = result.returncode == DOES_NOT_FIT
-            crashed = "can't be read: it made the HDF5 library crash, so it is damaged"
-            problem = crashed if result.returncode < 0 else result.stderr.decode(errors="replace").strip()
+        if result.returncode < 0:
+            problem = "can't be read: it made the HDF5 library crash, so it is damaged"
+        elif result.returncode:
+            problem = result.stderr.decode(errors="replace").strip()
     except subprocess.TimeoutExpired:
         problem = f"can't be read within {READING_TIMEOUT} s, so it is damaged"
-    if problem and not is_unfit and memory < READING_MEMORY:
-        raise DataError(
-            f"{path} can't be read with {memory >> 20} MiB of memory, the limit set with `ulimit -v`: "
-            f"allow {READING_MEMORY >> 20} MiB and try again."
-        )
     if problem:
         raise DataError(
             f"{path} {problem}. Delete {path.name} or move it away, and it is built again from the public data."
@@ -148,26 +140,12 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
     return content if stored_hash is None else content | {"sha256": stored_hash}
 
 
-def _memory_limit() -> int:
-    """Bytes of address space that reading may use: `READING_MEMORY`, or less if the user has set a lower limit."""
-    if sys.platform == "win32":
-        return READING_MEMORY
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    return min([READING_MEMORY, *(limit for limit in limits if limit != resource.RLIM_INFINITY)])
-
-
-def _modified(path: Path) -> int | None:
-    """Time of a file's last change in nanoseconds; None if it does not exist."""
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, damaged: int | None = None) -> None:
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
     """Write the course split, or the labels it holds out, from the public 70,000 images.
 
-    An existing file stays, also one that another process or a person has put there meanwhile. Only a file whose last
-    change was at the time `damaged` is renamed, to a name that ends in `.damaged`.
+    Args:
+        replace: rename an existing file, to a name that ends in `.damaged`. Otherwise it stays, also one that another
+            process or a person has put there meanwhile.
     """
     import filelock
     import h5py
@@ -176,26 +154,18 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
     public = load_idx("fashion_mnist", data_folder, verbose)
     images = np.concatenate([public["X_train"], public["X_test"]])
     labels = np.concatenate([public["y_train"], public["y_test"]])
-    train, test = train_test_split(
-        np.arange(len(labels)),
-        test_size=COURSE_SHAPES["test_images"][0],
-        stratify=labels,
-        random_state=COURSE_SPLIT_SEED,
+    X_train, X_test, y_train, y_test = train_test_split(
+        images, labels, test_size=TEST_LABELS_SHAPE[0], stratify=labels, random_state=COURSE_SPLIT_SEED
     )
     contents = {
-        TEST_LABELS_FILE: {"test_labels": labels[test]},
-        COURSE_FILE: {
-            "train_images": images[train],
-            "train_labels": labels[train],
-            "test_images": images[test],
-        },
+        TEST_LABELS_FILE: {"test_labels": y_test},
+        COURSE_FILE: {"train_images": X_train, "train_labels": y_train, "test_images": X_test},
     }
     with disk_errors_as_data_error(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
         for path in (data_folder / file_name for file_name in file_names):
-            if _modified(path) not in (None, damaged):
+            if path.exists() and not replace:
                 continue
-            arrays = contents[path.name]
-            stream = io.BytesIO()  # the HDF5 library crashes if the disk is full
+            arrays, stream = contents[path.name], io.BytesIO()  # the HDF5 library crashes if the disk is full
             with h5py.File(stream, "w") as file:
                 for name, array in arrays.items():
                     chunks = (min(len(array), 500), *array.shape[1:])

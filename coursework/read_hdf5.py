@@ -19,8 +19,6 @@ import numpy as np
 
 LARGEST_CHUNK = 1 << 26
 """Maximum bytes of a chunk, more than a whole dataset has, so that no compressed chunk fills the memory."""
-DOES_NOT_FIT = 3
-"""Exit status for a readable file with another content than expected."""
 
 
 class UnfitError(ValueError):
@@ -79,8 +77,7 @@ def main() -> None:
     try:
         arrays, stored_hash = read(path, shapes)
     except UnfitError as error:
-        print(error, file=sys.stderr)
-        sys.exit(DOES_NOT_FIT)
+        sys.exit(str(error))
     except Exception as error:  # each way in which a file can be damaged raises another kind
         sys.exit(f"can't be read as HDF5, it may be truncated ({error})")
     stream = io.BytesIO(json.dumps(stored_hash).encode() + b"\n")  # NumPy needs a stream with a position, unlike a pipe

@@ -199,16 +199,6 @@ def test_a_good_file_is_read_under_a_lower_memory_limit_of_the_user(public, tmp_
     assert result.stdout.split() == [*SHAPES], result.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
-def test_a_file_that_needs_more_memory_than_the_user_allows_is_not_called_damaged(tmp_path, monkeypatch):
-    reader = tmp_path / "reader.py"
-    reader.write_text("raise MemoryError")
-    monkeypatch.setattr(course_split, "HDF5_READER", reader)
-    monkeypatch.setattr("resource.getrlimit", lambda _: (1 << 30, 1 << 31))
-    with pytest.raises(data.DataError, match=r"with 1024 MiB of memory, .* allow 4096 MiB and try again\.$"):
-        course_split.read_h5(reader, SHAPES)
-
-
 def test_a_missing_file_is_not_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="does not exist"):
         course_split.read_h5(tmp_path / "missing.h5", SHAPES)
