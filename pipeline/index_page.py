@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import argparse
 import base64
-import dataclasses
 import math
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import nbformat
-import pandas as pd
 
 from coursework import files, study
 from coursework.data import DataError
@@ -27,34 +25,6 @@ TAGS = {PICTURE_TAG, "index"}
 """Tags of the cells whose first figure is shown."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Part:
-    """A notebook of the hand-in."""
-
-    name: str
-    label: str
-    title: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Table:
-    """Rows of text with the names of their columns, and a note below."""
-
-    columns: list[str]
-    rows: list[list[str]]
-    note: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A figure of a part: image source, caption and alternative text."""
-
-    part: Part
-    source: str
-    caption: str
-    description: str
-
-
 def write_index(profile: str) -> Path:
     """Write the page into a profile's output folder, from the executed notebooks and metrics there.
 
@@ -63,13 +33,12 @@ def write_index(profile: str) -> Path:
     """
     folder = files.output_folder(profile)
     try:
-        notebooks = {name: nbformat.read(folder / f"{name}.ipynb", as_version=4) for name in REPORTED_NOTEBOOKS}
-        parts = {
-            name: Part(name, f"Part {number}", _title(notebook))
-            for number, (name, notebook) in enumerate(notebooks.items(), start=1)
-        }
-        handin = next(iter(notebooks.values())).metadata["title_block"]
-        pictures = [picture for name, notebook in notebooks.items() for picture in _pictures(parts[name], notebook)]
+        notebooks = [nbformat.read(folder / f"{name}.ipynb", as_version=4) for name in REPORTED_NOTEBOOKS]
+        parts = [
+            {"name": name, "label": f"Part {number}", "title": _title(notebook), "figures": _figures(notebook)}
+            for number, (name, notebook) in enumerate(zip(REPORTED_NOTEBOOKS, notebooks, strict=True), start=1)
+        ]
+        handin = notebooks[0].metadata["title_block"]
         results = _results(profile)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         option = "" if profile == "full" else f" PROFILE={profile}"
@@ -84,10 +53,9 @@ def write_index(profile: str) -> Path:
         title=f"{handin['Course']}: convolutional neural networks",
         about=f"Group {handin['Group']}: {handin['Members']}. Run {handin['Run']}. {_about_profile(profile)}",
         has_submission=submission.path_of(profile).exists(),
-        parts=parts.values(),
+        parts=parts,
         results=results,
-        claims=_claims(notebooks["part3_experiments"].metadata["papermill"]["parameters"].get("grid")),
-        figures=pictures,
+        claims=_claims(notebooks[-1].metadata["papermill"]["parameters"].get("grid")),
     )
     target = folder / "index.html"
     with files.replace_when_complete(target) as temporary:
@@ -110,19 +78,19 @@ def _about_profile(profile: str) -> str:
     return first.lstrip("# ") if first.startswith("#") else ""
 
 
-def _pictures(part: Part, notebook: nbformat.NotebookNode) -> list[Picture]:
+def _figures(notebook: nbformat.NotebookNode) -> list[dict[str, str]]:
+    """The first figure of each tagged cell, in base 64, with its caption and its alternative text (`alt`)."""
     found = []
     for cell in notebook.cells:
-        if not TAGS & set(cell.metadata.get("tags", [])):
-            continue
-        for output in [one for one in cell.get("outputs", []) if "image/svg+xml" in one.get("data", {})][:1]:
-            source = base64.b64encode(output.data["image/svg+xml"].encode()).decode()
-            about = output.metadata
-            found.append(Picture(part, f"data:image/svg+xml;base64,{source}", about["caption"] + ".", about["alt"]))
+        if TAGS & set(cell.metadata.get("tags", [])):
+            drawn = [one for one in cell.get("outputs", []) if "image/svg+xml" in one.get("data", {})]
+            for output in drawn[:1]:
+                source = base64.b64encode(output.data["image/svg+xml"].encode()).decode()
+                found.append({"source": source, "caption": output.metadata["caption"], "alt": output.metadata["alt"]})
     return found
 
 
-def _results(profile: str) -> Table:
+def _results(profile: str) -> dict[str, Any]:
     first, second = (record.read(profile, name) for name in TRAINING_NOTEBOOKS)
     rows = [["LeNet-5 on MNIST, test", *_scores(first["scores"]["test"])]]
     for name, scores in second["scores"]["validation"].items():
@@ -136,7 +104,7 @@ def _results(profile: str) -> Table:
         note += f" It {verdict} the leaderboard's line of {line:.4f}."
     else:
         note += " Run make score to add its score on the held-out test images."
-    return Table(["model and images", "accuracy", "macro F1", "images"], rows, note)
+    return {"columns": ["model and images", "accuracy", "macro F1", "images"], "rows": rows, "note": note}
 
 
 def _scores(scores: dict[str, Any]) -> list[str]:
@@ -146,36 +114,23 @@ def _scores(scores: dict[str, Any]) -> list[str]:
     return [accuracy, f1, f"{scores['images']:,}"]
 
 
-def _claims(grid: str | None) -> Table:
+def _claims(grid: str | None) -> dict[str, Any]:
     """The claims of a grid with their verdicts; by default of the project's own grid."""
     runs, _, claims = study.load_experiments(files.ROOT / (grid or study.EXPERIMENTS_FILE.name))
     effects = study.claim_effects(runs, claims)
     texts = {claim["name"]: claim["claim"] for claim in claims}
-    rows = [
-        [
-            texts[row["claim"]],
-            study.EXPERIMENT_METRICS[row["metric"]],
-            _or_dash(row["mean"], f"{signed(row['mean'])} ({_or_dash(row['low'], _interval(row))})"),
-            _or_dash(row["p_corrected"], f"{row['p_corrected']:.2g}"),
-            row["verdict"],
-        ]
-        for _, row in effects.iterrows()
-    ]
+    rows = []
+    for _, row in effects.iterrows():
+        interval = "–" if math.isnan(row["low"]) else f"{signed(row['low'])} to {signed(row['high'])}"
+        change = "–" if math.isnan(row["mean"]) else f"{signed(row['mean'])} ({interval})"
+        p_value = "–" if math.isnan(row["p_corrected"]) else f"{row['p_corrected']:.2g}"
+        rows.append([texts[row["claim"]], study.EXPERIMENT_METRICS[row["metric"]], change, p_value, row["verdict"]])
     note = (
         f"From {(runs['status'] == 'finished').sum()} of {len(runs)} runs, all but {(runs['budget'] == 'full').sum()} "
         "at the reduced budget: each variant against the unchanged network with the same seed, p after Holm's "
         "correction. Part 3 has the details."
     )
-    return Table(["claim", "metric", "change (95 % interval)", "p", "verdict"], rows, note)
-
-
-def _interval(row: pd.Series) -> str:
-    return f"{signed(row['low'])} to {signed(row['high'])}"
-
-
-def _or_dash(value: float, text: str) -> str:
-    """A text, or a dash if its value is NaN."""
-    return "–" if math.isnan(value) else text
+    return {"columns": ["claim", "metric", "change (95 % interval)", "p", "verdict"], "rows": rows, "note": note}
 
 
 def main() -> None:

@@ -61,9 +61,7 @@ def differences(first: Path, second: Path) -> list[str]:
         ("PDF", "*.ipynb", read_pdf),
     ):
         names = {path.relative_to(folder) for folder in (first, second) for path in folder.glob(pattern)}
-        for name in sorted(
-            name for name in names if ".before" not in name.suffixes
-        ):  # the checkpoint of the epoch before
+        for name in sorted(name for name in names if ".before" not in name.suffixes):  # the epoch before
             if not ((first / name).exists() and (second / name).exists()):
                 found.append(f"{name} exists only once")
             elif (where := _first_difference(read(first / name), read(second / name))) is not None:
@@ -129,25 +127,25 @@ def _masked(text: str) -> str:
 
 
 def _first_difference(first: Any, second: Any) -> str | None:
-    return next(_different(first, second, ""), None)
+    """The first place where two nested values differ, with both values; None if they are the same."""
+    ours, others = dict(_leaves(first)), dict(_leaves(second))
+    for place in ours | others:
+        if place not in ours or place not in others:
+            return f"{place} only in one"
+        if ours[place] != others[place]:
+            return f"{place}: {str(ours[place])[:60]!r} and {str(others[place])[:60]!r}"
+    return None
 
 
-def _different(first: Any, second: Any, place: str) -> Iterator[str]:
-    """The places where two nested values differ, with both values."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        if one_sided := sorted(first.keys() ^ second.keys()):
-            yield f"{place}: {', '.join(one_sided)} only in one"
-            return
-        for name in first:
-            yield from _different(first[name], second[name], f"{place}/{name}")
-    elif isinstance(first, list) and isinstance(second, list) and len(first) == len(second):
-        for number, (one, other) in enumerate(zip(first, second, strict=True)):
-            yield from _different(one, other, f"{place}/{number}")
-    elif isinstance(first, np.ndarray | np.generic):
-        if first.dtype != second.dtype or first.shape != second.shape or first.tobytes() != second.tobytes():
-            yield f"{place}: other values"
-    elif first != second:
-        yield f"{place}: {str(first)[:60]!r} and {str(second)[:60]!r}"
+def _leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The values in nested dictionaries and lists, each with its place; an array by its hash."""
+    if isinstance(value, dict | list) and value:
+        for name, part in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _leaves(part, f"{place}/{name}")
+    elif isinstance(value, np.ndarray | np.generic):
+        yield place, f"array with SHA-256 {files.content_hash({place: value})}"
+    else:
+        yield place, value
 
 
 # --- The two comparisons --------------------------------------------------------------------------

@@ -90,7 +90,7 @@ def change_state(path):
         (
             "checkpoints/one.npz",
             change_state,
-            "checkpoints/one.npz, state after the last epoch: /state/0: other values",
+            "checkpoints/one.npz, state after the last epoch: /state/0: 'array with SHA-256 ",
         ),
         (
             "one.ipynb",
@@ -138,7 +138,7 @@ def committed(monkeypatch, tmp_path):
             {"scores": {"f1": 0.6}, "hardware": {"processor": "slide rule"}},
             "this is expected, because the order of sums differs: hardware processor is slide rule, committed abacus",
         ),
-        ({"scores": {"f1": 0.5, "accuracy": 0.5}}, "first at /scores: accuracy only in one"),
+        ({"scores": {"f1": 0.5, "accuracy": 0.5}}, "first at /scores/accuracy only in one"),
     ],
 )
 def test_the_hand_in_is_compared_with_the_committed_one(committed, changes, reported):
