@@ -7,17 +7,16 @@ does the upload, in an environment of its own (`kaggle_client.py`).
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
 import datetime
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from coursework import files
 from coursework.data import DataError
@@ -60,18 +59,19 @@ def send(competition: str, profile: str, message: str | None = None) -> None:
     """
     require_possible(competition)
     submission.check(profile)
-    path = submission.path_of(profile)
+    path, score = submission.path_of(profile), record.read_score(profile)
     row = {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "competition": competition,
         "file": files.display_path(path),
         "sha256": files.file_sha256(path),
         "message": message or _message(profile),
-        "held_out_accuracy": _held_out_accuracy(profile),
+        "held_out_accuracy": f"{score['held_out']['accuracy']:.4f}" if score else "",
         "outcome": "unknown",
         "answer": "",
     }
-    with _locked_log():
+    # One process uploads at a time.
+    with os.fdopen(lock.acquire(log_path().with_name(f".{log_path().name}.lock"), "another upload")):
         log = _read_log()
         _require_new(log, row)
         print(f"Sending {row['file']} to the competition {competition}: {row['message']!r}", flush=True)
@@ -102,16 +102,6 @@ def require_possible(competition: str) -> None:
         raise UserError(HOW_TO_GET_CREDENTIALS)
 
 
-@contextlib.contextmanager
-def _locked_log() -> Iterator[None]:
-    """Hold the lock on the log, so that one process uploads at a time."""
-    descriptor = lock.acquire(log_path().with_name(f".{log_path().name}.lock"), "another upload")
-    try:
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def log_path() -> Path:
     return files.REPORTS_FOLDER / "submissions.csv"
 
@@ -121,25 +111,19 @@ def _read_log() -> list[dict[str, str]]:
     if not log_path().exists():
         return []
     try:
-        with log_path().open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
-        if any(tuple(row) != COLUMNS or None in row.values() for row in rows):
+        log = pd.read_csv(log_path(), dtype=str, keep_default_na=False, index_col=False)
+        if tuple(log) != COLUMNS:
             raise ValueError(f"expected the columns {', '.join(COLUMNS)}")
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise UserError(
             f"{log_path().name}, the log of uploads, is damaged ({error}): repair it or move it away; nothing was sent"
         ) from error
-    return rows
+    return log.to_dict("records")
 
 
 def _write_log(rows: list[dict[str, Any]]) -> None:
-    with (
-        files.replace_when_complete(log_path()) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    with files.replace_when_complete(log_path()) as temporary:
+        pd.DataFrame(rows, columns=COLUMNS).to_csv(temporary, index=False, lineterminator="\n")
 
 
 def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
@@ -162,12 +146,6 @@ def _message(profile: str) -> str:
         return group
     best, validation = run["scores"]["best"], run["scores"]["validation"]
     return f"{group}: {best}, validation F1 {validation[best]['f1']:.4f}"
-
-
-def _held_out_accuracy(profile: str) -> str:
-    """The accuracy that `make score` wrote for this file, or an empty text."""
-    score = record.read_score(profile)
-    return f"{score['held_out']['accuracy']:.4f}" if score else ""
 
 
 def main() -> None:
