@@ -6,8 +6,10 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import jinja2
 import nbformat
 
 from coursework import files, study
@@ -29,35 +31,8 @@ REFERENCE_ITERATIONS = {
 def results_block() -> str:
     """The results of the profiles `original` and `full` beside the reference's."""
     runs = [read_run("original"), read_run("full")]
-    lenets = [run["part1_mnist"]["scores"] for run in runs]
-    held_out = [run["score"]["held_out"] for run in runs]
-    durations = " / ".join(f"{runs[1][notebook]['duration_seconds'] / 60:.0f}" for notebook in TRAINING_NOTEBOOKS)
-    memory = " / ".join(f"{runs[1][notebook]['peak_memory_gib']:.2f}" for notebook in TRAINING_NOTEBOOKS)
-    rows = [
-        [
-            "LeNet-5, validation accuracy / macro F1 after 20 epochs",
-            REFERENCE_LENET,
-            *(_pair(scores["validation_last"], "val_accuracy", "val_f1") for scores in lenets),
-        ],
-        ["LeNet-5, test accuracy", "–", *(_with_interval(scores["test"], "accuracy") for scores in lenets)],
-        *(
-            [f"{_capitalized(name)}, validation accuracy / macro F1, best epoch", reference]
-            + [_iteration(run["part2_fashion_mnist"], name) for run in runs]
-            for name, reference in REFERENCE_ITERATIONS.items()
-        ),
-        ["Best model, held-out accuracy", "–", *(_with_interval(scores, "accuracy") for scores in held_out)],
-        ["Best model, held-out macro F1", "–", *(_with_interval(scores, "f1") for scores in held_out)],
-        ["Parts 1 / 2, time and peak memory", "–", "–", f"{durations} min, {memory} GiB"],
-    ]
-    seed = runs[1]["part1_mnist"]["parameters"]["seed"]
-    hardware, versions = (runs[1]["part2_fashion_mnist"][key] for key in ("hardware", "versions"))
-    return (
-        f"{_table(['', 'reference', '`original`', '`full`'], rows)}\n\n"
-        f"One run each with seed {seed}, 95 % intervals; `full` ran on {hardware['cores']} cores "
-        f"({hardware['processor']}, "
-        f"{hardware['system']}) with Python {versions['python']} and TensorFlow {versions['tensorflow']}.\n"
-        "More: [several seeds, speed and memory](docs/performance.md), [the claims of part 3](docs/experiments.md)."
-    )
+    references = {"reference_lenet": REFERENCE_LENET, "reference_iterations": REFERENCE_ITERATIONS}
+    return _render("results.md.j2", runs=runs, **references)
 
 
 def experiments_block() -> str:
@@ -77,29 +52,7 @@ def benchmark_block() -> str:
     """What `make bench` measured, in short, and on which processor."""
     if not BENCHMARK_FILE.exists():
         raise UserError("benchmarks/results.json is missing: `make bench` writes it")
-    results = json.loads(BENCHMARK_FILE.read_text(encoding="utf-8"))
-    full, best, official = (results["recipes"][name] for name in ("iteration3", "best", "best-official"))
-    runs = [run for recipe in results["recipes"].values() for run in recipe["runs"]]
-    processors = dict.fromkeys(run["hardware"]["processor"] for run in runs)
-    rows = []
-    for figure in results["comparison"]:
-        digits = ",.0f" if figure["unit"] == "s" else ".2f"
-        values = [f"{figure[side]:{digits}} {figure['unit']}" for side in ("reference", "ours")]
-        rows.append([_capitalized(figure["name"]), *values, f"{figure['reference'] / figure['ours']:.1f}"])
-    speed = results["speed"]["models"]
-    shares = [f"{name} {100 * model['training_share_of_peak']:.0f} %" for name, model in speed.items()]
-    fit = speed["lenet5"]["plain_fit_over_ours"]
-    return (
-        f"Measured on {' and '.join(processors)}; times and memory are medians of the runs.\n\n"
-        f"{_table(['', 'reference', 'ours', 'reference / ours'], rows)}\n\n"
-        f"- Held-out accuracy, mean ± standard deviation: profile `full` {_mean_accuracy(full)}, "
-        f"profile `best` {_mean_accuracy(best)}.\n"
-        f"- Test accuracy of `best` on the official split of Fashion-MNIST: "
-        f"{_with_interval(official['runs'][0]['test'], 'accuracy')}, with {official['parameters']:,} parameters.\n"
-        f"- Share of the measured matrix-multiply peak that training reaches: {', '.join(shares)}.\n"
-        f"- An epoch of LeNet-5 with Keras's plain `fit` takes {fit['median']:.2f} times as long as ours "
-        f"({fit['lowest']:.2f} to {fit['highest']:.2f}). Ours is {results['speed']['ours']}."
-    )
+    return _render("benchmark.md.j2", **json.loads(BENCHMARK_FILE.read_text(encoding="utf-8")))
 
 
 BLOCKS: dict[str, tuple[str, Callable[[], str]]] = {
@@ -125,9 +78,21 @@ def read_run(profile: str) -> dict[str, Any]:
     return run
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [header, ["---"] + ["--:"] * (len(header) - 1), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _render(template: str, **values: Any) -> str:
+    """The text of a template in `templates/`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    environment.filters |= {
+        "capitalized": _capitalized,
+        "interval": _with_interval,
+        "iteration": _iteration,
+        "mean_accuracy": _mean_accuracy,
+        "pair": _pair,
+    }
+    return environment.get_template(template).render(values)
 
 
 def _capitalized(text: str) -> str:
@@ -166,7 +131,7 @@ def with_block(text: str, page: str) -> str:
         raise UserError(f"{page} lacks the marks {start} and {end}: put them back where the block belongs")
     try:
         return f"{before}{start}\n\n{content()}\n\n{end}{after}"
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, jinja2.UndefinedError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"a file that {page} is written from is damaged ({reason}): restore it from git") from error
 
