@@ -10,15 +10,17 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import filelock
 import nbformat
+import pydantic
 
 from coursework import checkpoint, files
 from pipeline.errors import UserError, is_full
 from pipeline.experiments.grid import EXPERIMENT, Run
 from pipeline.run_notebook import execute_notebook
+from pipeline.settings import describe
 
 RUNS_FOLDER = files.REPORTS_FOLDER / "experiments"
 LOCK_FILE = files.ROOT / "requirements.txt"
@@ -92,6 +94,25 @@ def _versions(lock: Path, modified: int, package: str) -> list[str]:
 # --- Results --------------------------------------------------------------------------------------
 
 EPOCH_COLUMNS = ("loss", "f1", "val_loss", "val_f1")
+Score = Annotated[float, pydantic.Field(ge=0, le=1)]
+Amount = Annotated[float, pydantic.Field(ge=0, lt=math.inf)]
+
+
+class Figures(pydantic.BaseModel):
+    """The figures of a finished run in the table."""
+
+    validation_f1: Score
+    validation_accuracy: Score
+    training_f1: Score
+    best_epoch: pydantic.NonNegativeInt
+    model_parameters: pydantic.NonNegativeInt
+    multiply_adds: pydantic.NonNegativeInt
+    seconds: Amount
+    processor_seconds: float | None
+    peak_memory_gib: Amount
+    weights_sha256: str
+    processor: str
+    tensorflow: str
 
 
 def is_executed(run_identity: str) -> bool:
@@ -135,10 +156,7 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
             "processor": metrics["hardware"]["processor"],
             "tensorflow": metrics["versions"]["tensorflow"],
         }
-        require_scores(row)
-        for name in ("best_epoch", "model_parameters", "multiply_adds", "seconds", "peak_memory_gib"):
-            if not 0 <= row[name] < math.inf:
-                raise ValueError(f"{name} is {row[name]}")
+        Figures.model_validate(row, strict=True)
         for column in EPOCH_COLUMNS:
             if not all(0 <= value <= (1 if "f1" in column else math.inf) for value in history[column]):
                 raise ValueError(f"the history's {column} has a value out of range")
@@ -146,17 +164,12 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
             {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
             for number in range(run.parameters["epochs"])
         ]
+    except pydantic.ValidationError as error:
+        raise DamagedResultError(f"{files.display_path(path)}: {describe(error)[1]}") from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise DamagedResultError(f"{files.display_path(path)}: {what}") from error
     return {"row": row, "epochs": epochs}
-
-
-def require_scores(row: dict[str, Any]) -> None:
-    """Raise a ValueError for scores outside of 0 to 1 in a row of the table, a TypeError unless they are numbers."""
-    for name in ("validation_f1", "validation_accuracy", "training_f1"):
-        if not 0 <= row[name] <= 1:
-            raise ValueError(f"{name} is {row[name]}")
 
 
 def _require_locked(versions: dict[str, str]) -> None:

@@ -29,34 +29,28 @@ from pipeline.experiments.run import (
     EPOCH_COLUMNS,
     DamagedResultError,
     DiskFullError,
+    Figures,
     Result,
     execute,
     identity,
     is_executed,
     read_result,
-    require_scores,
     software_sha256,
 )
-from pipeline.settings import YamlFile
+from pipeline.settings import YamlFile, describe
 
 CONNECTION_TIMEOUT = 10
 """Seconds a scheduler may take to answer."""
 MEMORY_OF_A_RUN = 1.5
 """Maximum memory in GiB of a worker and the kernel of its run."""
 WHOLE_NUMBERS = ("best_epoch", "model_parameters", "multiply_adds")
-TEXTS = ("weights_sha256", "processor", "tensorflow")
-"""Columns of the table that are not decimal numbers."""
+"""Columns of the table that are not decimal numbers and may be missing."""
 SECONDS_BETWEEN_TABLES = 5
 """Minimum time between two updates of the tables; they are also written at the end."""
 
 
 class SweepStoppedError(UserError):
     """The sweep stopped early. Finished runs are kept."""
-
-
-def _quiet() -> None:
-    for name in ("distributed", "distributed.client"):  # lost workers are reported by the sweep itself
-        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 # --- Finished runs --------------------------------------------------------------------------------
@@ -86,29 +80,21 @@ class Sweep:
     def table(self) -> pd.DataFrame:
         """One row per run: claim, variant, budget, seed, status, parameters, and the figures of finished runs."""
         rows = []
-        for run_identity, run in self.runs.items():
-            status = (
-                "finished" if run_identity in self.results else "failed" if run_identity in self.failures else "missing"
-            )
-            parameters = {name: value for name, value in run.parameters.items() if name != "seed"}
-            figures = self.results.get(run_identity, {"row": {}})["row"]
-            keys = {"claim": run.claim, "variant": run.variant, "budget": run.budget, "seed": run.seed}
-            rows.append(keys | {"identity": run_identity, "status": status} | parameters | figures)
+        for key, run in self.runs.items():
+            status = "finished" if key in self.results else "failed" if key in self.failures else "missing"
+            about = {"claim": run.claim, "variant": run.variant, "budget": run.budget, "seed": run.seed}
+            figures = self.results[key]["row"] if key in self.results else {}
+            # The seed among the parameters is that of `about`.
+            rows.append(about | {"identity": key, "status": status} | run.parameters | figures)
         table = pd.DataFrame(rows)
         return table.astype({name: "Int64" for name in WHOLE_NUMBERS if name in table})
 
     def write(self) -> None:
         """Write both tables atomically; a table that is up to date keeps its time, which make compares."""
-        epochs = [
-            {"identity": run_identity} | row
-            for run_identity in self.runs
-            if run_identity in self.results
-            for row in self.results[run_identity]["epochs"]
-        ]
-        for path, table in (
-            (self.table_path, self.table()),
-            (self.epochs_path, pd.DataFrame(epochs, columns=["identity", "epoch", *EPOCH_COLUMNS])),
-        ):
+        finished = [key for key in self.runs if key in self.results]
+        rows = [{"identity": key} | row for key in finished for row in self.results[key]["epochs"]]
+        epochs = pd.DataFrame(rows, columns=["identity", "epoch", *EPOCH_COLUMNS])
+        for path, table in ((self.table_path, self.table()), (self.epochs_path, epochs)):
             text = table.to_csv(index=False, lineterminator="\n").encode()
             if not (path.exists() and path.read_bytes() == text):
                 with files.replace_when_complete(path) as temporary:
@@ -152,35 +138,28 @@ def _tabled_results(sweep: Sweep) -> dict[str, Result]:
         )
     results = {}
     for key in rows.keys() & sweep.missing().keys():
-        run, row, curve = sweep.runs[key], rows[key], curves.get(key, pd.DataFrame())
-        lacking = [figure for figure, value in row.items() if pd.isna(value) and figure != "processor_seconds"]
+        run, curve, problem = sweep.runs[key], curves.get(key, []), "epochs are missing"
         try:
-            if lacking or len(curve) != run.parameters["epochs"]:
-                raise ValueError(f"{lacking[0]} is missing" if lacking else "epochs are missing")
-            require_scores(row)
-            row |= {figure: int(row[figure]) for figure in WHOLE_NUMBERS}
-        except ValueError as error:
-            print(f"{run.name}: its row in {name} is damaged and it is run again ({error})", flush=True)
-            continue
-        results[key] = {"row": row, "epochs": curve.to_dict("records")}
+            if len(curve) == run.parameters["epochs"]:
+                results[key] = {"row": Figures(**rows[key]).model_dump(), "epochs": curve}
+                continue
+        except pydantic.ValidationError as error:
+            problem = describe(error)[1]
+        print(f"{run.name}: its row in {name} is damaged and it is run again ({problem})", flush=True)
     return results
 
 
-def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, pd.DataFrame]]:
-    """Figures and epochs of each finished run in the sweep's tables, by identity; empty if they can't be read."""
+def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    """Row and epochs of each finished run in the sweep's tables, by identity; empty if they can't be read."""
     if not (sweep.table_path.exists() and sweep.epochs_path.exists()):
         return {}, {}
     try:
-        table = read_table(sweep.table_path)
-        epochs = read_table(sweep.epochs_path)
-        table = table[table["status"] == "finished"].copy()
-        figures = table.columns[table.columns.get_loc("threads") + 1 :]
-        numbers = [figure for figure in figures if figure not in TEXTS]
-        table[numbers] = table[numbers].apply(pd.to_numeric, errors="coerce")
-        curves = {key: rows.drop(columns="identity") for key, rows in epochs.groupby("identity", sort=False)}
-        if len(table) and (missing := {*WHOLE_NUMBERS, *TEXTS} - set(figures)):
-            raise ValueError(f"no column {missing.pop()}")
-        rows = {row["identity"]: {figure: row[figure] for figure in figures} for row in table.to_dict("records")}
+        table, epochs = read_table(sweep.table_path), read_table(sweep.epochs_path)
+        rows = {row["identity"]: row for row in table[table["status"] == "finished"].to_dict("records")}
+        curves = {
+            key: rows.drop(columns="identity").to_dict("records")
+            for key, rows in epochs.groupby("identity", sort=False)
+        }
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
         print(f"{sweep.table_path.name} can't be read and is written again ({error})", flush=True)
         return {}, {}
@@ -239,7 +218,8 @@ def dask_client(
     import dask
     import distributed
 
-    _quiet()
+    for name in ("distributed", "distributed.client"):  # lost workers are reported by the sweep itself
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     # No run waits at a worker while another worker is idle. A run survives the end of many workers and their jobs.
     dask.config.set({"distributed.scheduler.worker-saturation": 1.0, "distributed.scheduler.allowed-failures": 20})
     if scheduler is not None:
@@ -340,9 +320,8 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
                 sweep.results[key] = outcome
                 row = outcome["row"]
                 seconds, cost = seconds + row["seconds"], cost + run.cost
-                line = (
-                    f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}, {row['seconds']:.0f} s"
-                )
+                scores = f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}"
+                line = f"{scores}, {row['seconds']:.0f} s"
             future.release()
             finished, done = finished + 1, done + run.cost
             if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
@@ -366,15 +345,9 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Run the missing runs of a grid of experiments; finished runs are kept."
-    )
-    parser.add_argument(
-        "--grid",
-        type=Path,
-        default=GRID_FILE,
-        help="a YAML file of claims, variants and seeds (default: experiments.yaml)",
-    )
+    parser = argparse.ArgumentParser(description="Run the missing runs of a grid; finished runs are kept.")
+    grid_help = "a YAML file of claims, variants and seeds (default: experiments.yaml)"
+    parser.add_argument("--grid", type=Path, default=GRID_FILE, help=grid_help)
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--scheduler", metavar="ADDRESS", help="of a running Dask scheduler, tls://host:8786")
     place.add_argument(
@@ -385,15 +358,13 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, help="number of runs at once (default: as many as fit on this machine)")
     arguments = parser.parse_args()
-    if arguments.workers is not None and arguments.workers < 1:
-        raise UserError(f"--workers is {arguments.workers}: expected at least 1")
-    if arguments.workers is not None and arguments.scheduler is not None:
+    name, workers = arguments.grid.stem, arguments.workers
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers is {workers}: expected at least 1")
+    if workers is not None and arguments.scheduler is not None:
         raise UserError("--workers can't be combined with --scheduler: the scheduler has its own workers")
-    if arguments.grid.stem in ("submission", "submissions") or arguments.grid.stem.endswith("_epochs"):
-        raise UserError(
-            f"{arguments.grid.stem} is not a valid name of a grid: reports/{arguments.grid.stem}.csv is another "
-            "file's name"
-        )
+    if name in ("submission", "submissions") or name.endswith("_epochs"):
+        raise UserError(f"{name} is not a valid name of a grid: reports/{name}.csv is another file's name")
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()
     missing = sweep.missing()
@@ -404,7 +375,7 @@ def main() -> None:
             expected = sum(seconds for seconds, _ in known) / sum(cost for _, cost in known)
             left = format_duration(expected * sum(run.cost for run in missing.values()))
             print(f"the others need about {left} of one core, estimated from the finished ones", flush=True)
-        with dask_client(arguments.scheduler, arguments.slurm, arguments.workers, arguments.insecure) as client:
+        with dask_client(arguments.scheduler, arguments.slurm, workers, arguments.insecure) as client:
             print(f"Dask's dashboard: {client.dashboard_link}", flush=True)
             if not client.nthreads():
                 print("waiting for a first worker ...", flush=True)
