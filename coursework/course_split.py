@@ -31,11 +31,7 @@ FASHION_CLASSES = (
 
 COURSE_FILE = "Fashion_MNIST.h5"
 TEST_LABELS_FILE = "Fashion_MNIST_test_labels.h5"
-COURSE_SHAPES = {
-    "train_images": (59_500, 28, 28),
-    "train_labels": (59_500,),
-    "test_images": (10_500, 28, 28),
-}
+COURSE_SHAPES = {"train_images": (59_500, 28, 28), "train_labels": (59_500,), "test_images": (10_500, 28, 28)}
 TEST_LABELS_SHAPE = (10_500,)
 COURSE_SPLIT_SEED = 0
 HDF5_READER = Path(__file__).with_name("read_hdf5.py")

@@ -53,10 +53,7 @@ IDX_SHA256 = {
 """SHA-256 of the decompressed files: whatever the source, only these bytes are loaded."""
 
 MIRRORS = {
-    "mnist": [
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-        "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    ],
+    "mnist": ["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
     "fashion_mnist": [
         "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",

@@ -19,11 +19,7 @@ TRAINING_METRICS = {"loss": "loss", "accuracy": "accuracy", "f1": "macro F1"}
 
 
 def score(labels: np.ndarray, predictions: np.ndarray, classes: int = 10) -> dict[str, Any]:
-    """Accuracy and macro F1 with their 95 % intervals, and the number of images.
-
-    Args:
-        labels, predictions: (n,) class indices.
-    """
+    """Accuracy and macro F1 of predicted classes (n,) with their 95 % intervals, and the number of images."""
     from sklearn.metrics import confusion_matrix
 
     confusion = confusion_matrix(labels, predictions, labels=range(classes))
@@ -85,12 +81,7 @@ def paired_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> di
 
 
 def training_table(history: pd.DataFrame, title: str, rows: int = 6) -> Styler:
-    """A short table of a history: the first, the best and the last epoch, and others at equal distances.
-
-    Args:
-        history: from `TrainingMonitor`.
-        rows: approximate number of epochs shown.
-    """
+    """About `rows` epochs of a `TrainingMonitor`'s history: the first, the best, the last, and some between them."""
     best, last = int(history["val_f1"].idxmax()), int(history.index[-1])
     epochs = sorted({1, best, last, *(round(epoch) for epoch in np.linspace(1, last, min(rows, last)))})
     columns = {}
@@ -130,13 +121,9 @@ def class_scores(labels: np.ndarray, predictions: np.ndarray, class_names: Itera
 
 
 def confused_pairs(confusion: np.ndarray, class_names: Iterable[str]) -> pd.Series:
-    """Number of confusions of each pair of classes in either direction, the most confused pair first.
+    """Number of confusions of each pair of classes, indexed by "a and b", the most confused pair first.
 
-    Args:
-        confusion: (classes, classes) counts, rows the true classes.
-
-    Returns:
-        Counts indexed by "a and b".
+    They are counted in both directions, from a confusion matrix (classes, classes).
     """
     names = list(class_names)
     both_ways = confusion + confusion.T
@@ -147,13 +134,9 @@ def confused_pairs(confusion: np.ndarray, class_names: Iterable[str]) -> pd.Seri
 
 
 def mean_probabilities(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Mean predicted probabilities by true class: a soft confusion matrix.
+    """Mean predicted probabilities by true class: a soft confusion matrix, of probabilities (n, classes).
 
     Unlike counts, it also shows which classes a network finds similar where its predictions are correct.
-
-    Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes).
 
     Returns:
         (classes, classes), rows the true classes; the row of a class without images is NaN.
@@ -238,11 +221,7 @@ def rounded_batch_f1(labels: np.ndarray, probabilities: np.ndarray, batch_size: 
 
 
 def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -> pd.DataFrame:
-    """Accuracy and confidence, the probability of the predicted class, in bins of equal width of the confidence.
-
-    Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes).
+    """Accuracy and confidence, the largest of the `probabilities` (n, classes), in bins of equal width of the latter.
 
     Returns:
         One row per bin, from the least confident: its ends `low` and `high`, the upper one inclusive; `images`; and the

@@ -1,7 +1,8 @@
 """Explore a trained model: widgets in a notebook, and a static figure in a PDF or a headless kernel.
 
 `mistakes`, `feature_maps`, `class_activation`, `reliability`, `embeddings` and `perturbation` return a `panel.Panel`,
-or its static figure in a headless kernel. None of them changes the model.
+or its static figure in a headless kernel. None of them changes the model. `images` are (n, height, width, channels)
+uint8 to choose from, `labels` (n,) class indices, and `probabilities` (n, classes).
 """
 
 from __future__ import annotations
@@ -31,13 +32,7 @@ ACTIVATION_LAYERS = tuple(getattr(keras.layers, name) for name in ["ReLU", "Leak
 
 
 def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, class_names: Iterable[str]) -> Any:
-    """Browse the wrong predictions, the most confident first, by true and by predicted class.
-
-    Args:
-        images: (n, height, width) or (n, height, width, 1).
-        labels: (n,) class indices.
-        probabilities: (n, classes).
-    """
+    """Browse the wrong predictions, the most confident first, by true and by predicted class."""
     names = list(class_names)
     predictions = probabilities.argmax(axis=1)
     pages = max(1, math.ceil((predictions != labels).sum() / MISTAKES_PER_PAGE))
@@ -67,12 +62,7 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, 
 
 
 def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> Any:
-    """The feature maps of an image: the first ones of each layer, or all of one layer.
-
-    Args:
-        images: (n, height, width, channels) uint8 to choose from.
-        columns: feature maps per row.
-    """
+    """The feature maps of an image: the first ones of each layer, or all of one layer."""
     layers = _feature_layers(model)
     if not layers:
         return empty_figure(f"{model.name} has no convolution, so there are no feature maps to show")
@@ -112,13 +102,7 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
 def class_activation(
     model: keras.Model, images: np.ndarray, labels: np.ndarray, class_names: Iterable[str], columns: int = 6
 ) -> Any:
-    """The regions of images that support a class, by Grad-CAM (`gradient_class_activation`).
-
-    Args:
-        images: (n, height, width, channels) uint8 to choose from.
-        labels: (n,) class indices.
-        columns: images side by side.
-    """
+    """The regions of images that support a class, by Grad-CAM (`gradient_class_activation`)."""
     names, layers = list(class_names), _feature_layers(model)
     if not layers:
         return empty_figure(f"{model.name} has no convolution, which Grad-CAM needs")
@@ -164,12 +148,7 @@ def class_activation(
 
 
 def reliability(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> Any:
-    """Reliability diagrams of one or more models, with the expected calibration error of each (see `calibration`).
-
-    Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes) under the name of each model.
-    """
+    """Reliability diagrams of one or more models by name, with the expected calibration errors (see `calibration`)."""
 
     def draw(model: str | None, bins: int) -> Figure:
         shown = probabilities if model is None else {model: probabilities[model]}
@@ -206,12 +185,7 @@ def reliability(labels: np.ndarray, probabilities: Mapping[str, np.ndarray]) -> 
 def embeddings(
     model: keras.Model, images: np.ndarray, labels: np.ndarray, class_names: Iterable[str], count: int = 1000
 ) -> Any:
-    """The penultimate features of images, projected to two dimensions, with thumbnails of misclassified images.
-
-    Args:
-        images: (n, height, width, channels) uint8; the first `count` are shown.
-        labels: (n,) class indices.
-    """
+    """The penultimate features of the first `count` images in two dimensions, with thumbnails of misclassified ones."""
     names = list(class_names)
     if len(images) < 4:
         return empty_figure("a projection needs at least four images")
@@ -277,10 +251,7 @@ PERTURBATIONS = {
 def perturbation(model: keras.Model, images: np.ndarray, labels: np.ndarray, class_names: Iterable[str]) -> Any:
     """Robustness to shift, rotation and noise: perturb an image and watch the prediction.
 
-    Args:
-        images: (n, height, width, channels) uint8 to choose from. The static figure takes the first correctly
-            classified one of the first hundred.
-        labels: (n,) class indices.
+    The static figure takes the first correctly classified one of the first hundred.
     """
     names = list(class_names)
     correct = predict_probabilities(model, images[:100]).argmax(axis=1) == labels[:100]

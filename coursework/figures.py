@@ -1,4 +1,7 @@
-"""Figures with a caption and a description in words, and the plots of parts 1 and 2."""
+"""Figures with a caption and a description in words, and the plots of parts 1 and 2.
+
+`images` are (n, height, width) or (n, height, width, 1), `labels` (n,) class indices, and `probabilities` (n, classes).
+"""
 
 from __future__ import annotations
 
@@ -102,12 +105,7 @@ def palette_colours(count: int) -> list:
 def plot_samples(
     images: np.ndarray, labels: np.ndarray, class_names: Iterable[str], per_class: int = 10, seed: int = 0
 ) -> Figure:
-    """Random images of each class, one class per row.
-
-    Args:
-        images: (n, height, width) or (n, height, width, 1).
-        labels: (n,) class indices.
-    """
+    """Random images of each class, one class per row."""
     names = list(class_names)
     random, rows = np.random.default_rng(seed), {}
     for number, name in enumerate(names):
@@ -122,11 +120,7 @@ def plot_samples(
 
 
 def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int, epochs: int = 4) -> Figure:
-    """The first ten images, and below them their augmented versions in the first epochs of a training with this seed.
-
-    Args:
-        images: (n, height, width, channels) uint8, as for `training_batches`: the random draws depend on their number.
-    """
+    """The first ten of all training images, and below them their versions in the first epochs with this seed."""
     columns = min(10, len(images))
     rows = {"original": images[:columns]}
     for epoch in range(1, epochs + 1):
@@ -141,11 +135,7 @@ def plot_augmentation(augmentation: Augmentation, images: np.ndarray, seed: int,
 
 
 def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
-    """Number of images of each class in one or more sets of labels, side by side.
-
-    Args:
-        label_sets: (n,) class indices under the name of each set.
-    """
+    """Number of images of each class in one or more sets of labels (n,), side by side, each under its name."""
     names = list(class_names)
     figure, axes = figure_with_axes(1, 1, height=3.0)
     axis, bar_width = axes[0, 0], 0.8 / len(label_sets)
@@ -172,11 +162,7 @@ def plot_class_distribution(label_sets: Mapping[str, np.ndarray], class_names: I
 
 
 def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
-    """Loss, accuracy and F1 by epoch, training against validation, with the best epoch marked.
-
-    Args:
-        history: from `TrainingMonitor`; metrics without a column are not drawn.
-    """
+    """Loss, accuracy and F1 by epoch in a `TrainingMonitor`'s history, with the best epoch marked."""
     shown = {name: label for name, label in TRAINING_METRICS.items() if name in history}
     figure, axes = figure_with_axes(1, len(shown), height=2.6)
     best = history["val_f1"].idxmax()
@@ -203,11 +189,7 @@ def plot_training_history(history: pd.DataFrame, title: str) -> Figure:
 
 
 def plot_confusion_matrices(matrices: Mapping[str, np.ndarray], class_names: Iterable[str]) -> Figure:
-    """Confusion matrices side by side; errors are shaded by their fraction of the true class, on one scale.
-
-    Args:
-        matrices: (classes, classes) counts, rows the true classes, under the name of each.
-    """
+    """Confusion matrices (classes, classes) by name; errors are shaded by their fraction of the true class."""
     names = list(class_names)
     diagonal = np.eye(len(names), dtype=bool)
     fractions = {name: matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1) for name, matrix in matrices.items()}
@@ -244,15 +226,7 @@ def plot_mistakes(
     count: int = 12,
     first: int = 0,
 ) -> Figure:
-    """The misclassified images with the highest predicted probability, the most confident first.
-
-    Args:
-        images: (n, height, width) or (n, height, width, 1).
-        labels: (n,) class indices.
-        probabilities: (n, classes).
-        count: number of images shown.
-        first: number of the most confident ones to skip.
-    """
+    """The `count` most confident misclassified images after the `first` ones, the most confident first."""
     names = list(class_names)
     predictions = probabilities.argmax(axis=1)
     wrong = np.flatnonzero(predictions != labels)
@@ -310,11 +284,7 @@ def plot_activations(negative_slope: float = 0.1) -> Figure:
 
 
 def plot_gradient_norms(norms: Mapping[str, pd.Series]) -> Figure:
-    """Gradient norms by layer on a logarithmic scale, one line per network.
-
-    Args:
-        norms: from `gradient_norms`, under the name of each network's activation.
-    """
+    """Gradient norms by layer, from `gradient_norms`, on a logarithmic scale: one line for each network's name."""
     figure, axes = figure_with_axes(1, 1, height=2.8)
     axis = axes[0, 0]
     styles, colours = itertools.cycle(("o:", "s-", "^--", "D-.")), palette_colours(len(norms))

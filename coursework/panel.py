@@ -55,9 +55,7 @@ class Slider:
 
 
 def show(
-    draw: Callable[..., CaptionedFigure],
-    static: Callable[[], CaptionedFigure] | None = None,
-    **controls: Menu | Slider,
+    draw: Callable[..., CaptionedFigure], static: Callable[[], CaptionedFigure] | None = None, **controls: Menu | Slider
 ) -> Panel | CaptionedFigure:
     """Show controls above a figure that is redrawn when one of them changes.
 

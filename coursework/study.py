@@ -1,4 +1,7 @@
-"""The statistics of part 3: paired effects of variants, and verdicts on claims."""
+"""The statistics of part 3: paired effects of variants, and verdicts on claims.
+
+`runs` and `claims` are those of `load_experiments`, `metric` is a key of `EXPERIMENT_METRICS`.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,7 @@ def load_experiments(grid: Path | str = EXPERIMENTS_FILE) -> tuple[pd.DataFrame,
         The runs, one row each: `claim`, `variant`, `budget` ("reduced" or "full"), `seed`, `status` ("finished",
         "missing" or "failed"), the parameters, and for finished runs `f1`, `overfitting`, `seconds`,
         `processor_seconds`, `model_parameters`, `multiply_adds` and more. Their epochs, with the run's variant, budget
-        and seed in each row. The
-        claims of the grid: `name`, `claim`, `expect`, `variants`.
+        and seed in each row. The claims of the grid: `name`, `claim`, `expect`, `variants`.
 
     Raises:
         DataError: the tables do not exist, are damaged, or lack a variant of the grid.
@@ -130,10 +132,6 @@ def _differences(runs: pd.DataFrame, metric: str, budget: str = "reduced") -> pd
 def variant_effects(runs: pd.DataFrame, metric: str = "f1") -> pd.DataFrame:
     """The effect of each variant against the baseline, paired by seed (see `paired_effect`).
 
-    Args:
-        runs: from `load_experiments`.
-        metric: a key of `EXPERIMENT_METRICS`.
-
     Returns:
         One row per variant, in the table's order: `claim`, the fields of `paired_effect`, and `p_corrected`, the
         p-value after Holm's correction for the number of variants.
@@ -151,24 +149,19 @@ def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd
     A seed counts if the baseline and all variants of the claim are finished with it. A claim is
 
     - contradicted, if the mean effect is distinguishable from zero in the other direction, or if the effect of one of
-      its
-      variants is: a claim speaks of every such change, so one counterexample refutes it;
+      its variants is: a claim speaks of every such change, so one counterexample refutes it;
     - supported, if the mean effect is distinguishable from zero in the claimed direction, and it is not contradicted;
     - not distinguishable otherwise.
 
     Distinguishable means p < 0.05 after Holm's correction, for the number of claims or, for single variants, of all
     variants.
 
-    Args:
-        runs, claims: from `load_experiments`.
-
     Returns:
         One row for each metric of each claim: `claim`, `metric`, `expected` ("lower" or "higher"), the fields of
         `paired_effect`, `p_corrected`, and `verdict`. For a claim with several variants, the names of those that are
         distinguishable by themselves in the claimed direction (`alone`) and in the other (`contrary`), and of those
         whose mean effect is in the other direction (`other_way`). `full_budget` holds the effects of the variants that
-        were also run at
-        the full budget, by name: (mean, number of seeds).
+        were also run at the full budget, by name: (mean, number of seeds).
     """
     statements = [(claim, metric, expected) for claim in claims for metric, expected in claim["expect"].items()]
     rows = []
@@ -215,12 +208,7 @@ def _verdict(row: pd.Series) -> str:
 
 
 def claim_sentences(effects: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[str]:
-    """A sentence on each claim in Markdown: the claim, the verdict, the effect and its uncertainty.
-
-    Args:
-        effects: from `claim_effects`.
-        claims: from `load_experiments`.
-    """
+    """A sentence on each claim in Markdown: the verdict and the effect, from `claim_effects`, with its uncertainty."""
     sentences = []
     for claim in claims:
         parts = [_effect_sentence(row) for _, row in effects[effects["claim"] == claim["name"]].iterrows()]
@@ -262,9 +250,6 @@ def _effect_sentence(row: pd.Series) -> str:
 def budget_agreement(runs: pd.DataFrame) -> pd.DataFrame:
     """F1 at both budgets of the variants that were also run at the full budget, means over the seeds.
 
-    Args:
-        runs: from `load_experiments`.
-
     Returns:
         `reduced` and `full`, one row per variant with both, the best at the full budget first. The attribute
         `attrs["correlation"]` is Spearman's rank correlation of the two, NaN with fewer than three variants.
@@ -278,12 +263,7 @@ def budget_agreement(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def budget_sentences(runs: pd.DataFrame, effects: pd.DataFrame) -> list[str]:
-    """Sentences that compare the two budgets: agreement of the rankings, and effects that change sign.
-
-    Args:
-        runs: from `load_experiments`.
-        effects: from `variant_effects`.
-    """
+    """Sentences that compare the two budgets: agreement of the rankings, and `variant_effects` that change sign."""
     full, agreement = runs[runs["budget"] == "full"], budget_agreement(runs)
     finished = (full["status"] == "finished").sum()
     sentences = [

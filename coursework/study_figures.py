@@ -1,4 +1,4 @@
-"""The plots of part 3."""
+"""The plots of part 3, from the tables of `load_experiments`, `variant_effects` and `claim_effects`."""
 
 from __future__ import annotations
 
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
-    """Forest plot: the effect of each variant on the validation F1 with its 95 % interval, claim by claim.
-
-    Args:
-        effects: from `variant_effects`.
-        verdicts: from `claim_effects`.
-    """
+    """Forest plot: the effect of each variant on the validation F1 with its 95 % interval, claim by claim."""
     on_f1 = verdicts[verdicts["metric"] == "f1"].set_index("claim")["verdict"]
     names = list(dict.fromkeys(effects["claim"]))
     figure, axes = figure_with_axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
@@ -73,11 +68,7 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
 
 
 def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
-    """Validation F1 by epoch, mean over the seeds, one chart per claim with the baseline in each.
-
-    Args:
-        epochs: from `load_experiments`.
-    """
+    """Validation F1 by epoch, mean over the seeds, one chart per claim with the baseline in each."""
     reduced = epochs[epochs["budget"] == "reduced"]
     means = reduced.pivot_table(index="epoch", columns="variant", values="val_f1", sort=False)
     claim_of = reduced.drop_duplicates("variant").set_index("variant")["claim"]
@@ -111,11 +102,7 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
 
 
 def plot_cost(runs: pd.DataFrame) -> Figure:
-    """Validation F1 of each variant, mean over the seeds, against processor time and against its number of parameters.
-
-    Args:
-        runs: from `load_experiments`.
-    """
+    """Validation F1 of each variant, mean over the seeds, against processor time and against its number of parameters."""
     reduced = runs[(runs["budget"] == "reduced") & (runs["status"] == "finished")]
     columns = {"f1": "mean", "processor_seconds": "median", "model_parameters": "median"}
     table = reduced.groupby(["claim", "variant"], sort=False).agg(columns)

@@ -17,11 +17,7 @@ class SubmissionError(ValueError):
 
 
 def write_submission(path: Path | str, predictions: np.ndarray, images: int) -> pd.DataFrame:
-    """Check predictions and write them to `submission.csv`, atomically: invalid ones leave the previous file.
-
-    Args:
-        predictions: (n,) class indices in the order of the test set.
-        images: number of test images.
+    """Check class indices (n,) of the test images and write them atomically: invalid ones leave the previous file.
 
     Returns:
         The written table: `ID`, `Prediction`.
@@ -71,15 +67,7 @@ def read_submission(path: Path | str, images: int) -> np.ndarray:
 
 
 def check_submission(table: pd.DataFrame, images: int, classes: int = 10) -> None:
-    """Raise an error for a submission that the leaderboard would reject or misread.
-
-    Args:
-        table: columns `ID` and `Prediction`.
-        images: number of test images, hence rows.
-
-    Raises:
-        SubmissionError: the message says what is wrong.
-    """
+    """Raise a SubmissionError for a table with `ID` and `Prediction` that the leaderboard would reject or misread."""
     if list(table.columns) != ["ID", "Prediction"]:
         raise SubmissionError(f"the header is {','.join(map(str, table.columns))}: expected ID,Prediction")
     if len(table) != images:

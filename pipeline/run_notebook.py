@@ -27,13 +27,7 @@ from coursework import files
 from coursework.session import HEADLESS_VARIABLE
 from coursework.text import format_duration
 from pipeline.errors import UserError, run_command
-from pipeline.parameters import (
-    NOTEBOOKS_FOLDER,
-    REPORTED_NOTEBOOKS,
-    check_parameters,
-    read_handin,
-    read_profile,
-)
+from pipeline.parameters import NOTEBOOKS_FOLDER, REPORTED_NOTEBOOKS, check_parameters, read_handin, read_profile
 from pipeline.record import last_duration
 
 KERNEL_ARGUMENTS = ["--log-level=50", "--IPKernelApp.capture_fd_output=False"]
