@@ -166,54 +166,39 @@ def claim_effects(runs: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> pd
     statements = [(claim, metric, expected) for claim in claims for metric, expected in claim["expect"].items()]
     rows = []
     for claim, metric, expected in statements:
-        differences = _differences(runs, metric)[list(claim["variants"])].dropna()
+        names = list(claim["variants"])
+        differences = _differences(runs, metric)[names].dropna().mean(axis=1)
+        at_full = _differences(runs, metric, "full").reindex(columns=names).dropna(axis=1, how="all")
+        full_budget = {name: (at_full[name].mean(), int(at_full[name].count())) for name in at_full}
         row = {"claim": claim["name"], "metric": metric, "expected": expected}
-        at_full = _differences(runs, metric, "full").reindex(columns=list(claim["variants"])).dropna(axis=1, how="all")
-        row |= paired_effect(differences.mean(axis=1), comparisons=len(statements))
-        row["full_budget"] = {name: (at_full[name].mean(), int(at_full[name].count())) for name in at_full}
-        rows.append(row)
+        rows.append(row | paired_effect(differences, comparisons=len(statements)) | {"full_budget": full_budget})
     table = pd.DataFrame(rows)
     table["p_corrected"] = holm(table["p_value"])
     variants = {metric: variant_effects(runs, metric) for metric in table["metric"].unique()}
-    for column, direction in (("alone", 1), ("contrary", -1)):
-        table[column] = [_distinguishable(variants[row["metric"]], row, direction) for _, row in table.iterrows()]
-    table["other_way"] = [_of_direction(variants[row["metric"]], row, -1) for _, row in table.iterrows()]
-    table["verdict"] = [_verdict(row) for _, row in table.iterrows()]
-    return table
+    verdicts = pd.DataFrame([_verdict(row, variants[row["metric"]]) for _, row in table.iterrows()], table.index)
+    return table.join(verdicts)
 
 
-def _sign(direction: str) -> int:
-    return 1 if direction == "higher" else -1
-
-
-def _of_direction(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
-    """Variants of a claim with several variants whose mean effect is as claimed (1) or against it (-1)."""
+def _verdict(row: pd.Series, variants: pd.DataFrame) -> dict[str, Any]:
+    """The columns of `claim_effects` on the direction of a claim's effect and of the effects of its variants."""
+    sign = 1 if row["expected"] == "higher" else -1
     own = variants[variants["claim"] == row["claim"]]
     if len(own) == 1:  # its effect is the claim's own
-        return []
-    return list(own.index[own["mean"] * _sign(row["expected"]) * direction > 0])
-
-
-def _distinguishable(variants: pd.DataFrame, row: pd.Series, direction: int) -> list[str]:
-    """Those of `_of_direction` whose effect is distinguishable by itself."""
-    return [name for name in _of_direction(variants, row, direction) if variants.loc[name, "p_corrected"] < 0.05]
-
-
-def _verdict(row: pd.Series) -> str:
-    distinguishable = row["p_corrected"] < 0.05
-    as_claimed = row["mean"] * _sign(row["expected"]) > 0
-    if row["contrary"] or (distinguishable and not as_claimed):
-        return "contradicted"
-    return "supported" if distinguishable else "not distinguishable"
+        own = own.head(0)
+    certain, as_claimed, against = own["p_corrected"] < 0.05, own["mean"] * sign > 0, own["mean"] * sign < 0
+    contrary, distinguishable = list(own.index[certain & against]), row["p_corrected"] < 0.05
+    if contrary or (distinguishable and not row["mean"] * sign > 0):
+        verdict = "contradicted"
+    else:
+        verdict = "supported" if distinguishable else "not distinguishable"
+    alone, other_way = list(own.index[certain & as_claimed]), list(own.index[against])
+    return {"alone": alone, "contrary": contrary, "other_way": other_way, "verdict": verdict}
 
 
 def claim_sentences(effects: pd.DataFrame, claims: Iterable[Mapping[str, Any]]) -> list[str]:
     """A sentence on each claim in Markdown: the verdict and the effect, from `claim_effects`, with its uncertainty."""
-    sentences = []
-    for claim in claims:
-        parts = [_effect_sentence(row) for _, row in effects[effects["claim"] == claim["name"]].iterrows()]
-        sentences.append(f"{claim['claim']} {' '.join(parts)}")
-    return sentences
+    parts = effects.apply(_effect_sentence, axis=1).groupby(effects["claim"]).agg(" ".join)
+    return [f"{claim['claim']} {parts[claim['name']]}" for claim in claims]
 
 
 def _effect_sentence(row: pd.Series) -> str:
@@ -230,12 +215,10 @@ def _effect_sentence(row: pd.Series) -> str:
         sentence += f"({low} to {high}, n = {row['pairs']}, p = {row['p_corrected']:.2g})"
         if open_:
             sentence += f"; the smallest effect detectable with 80 % power is {row['detectable']:.4f}"
-    for column, words in (
-        ("alone", "distinguishable by itself"),
-        ("contrary", "distinguishable in the other direction"),
-    ):
-        if row[column]:
-            sentence += f"; {words}: {', '.join(row[column])}"
+    if row["alone"]:
+        sentence += f"; distinguishable by itself: {', '.join(row['alone'])}"
+    if row["contrary"]:
+        sentence += f"; distinguishable in the other direction: {', '.join(row['contrary'])}"
     if row["verdict"] == "supported" and row["other_way"]:
         sentence += f"; in the other direction, but not distinguishable: {', '.join(row['other_way'])}"
     if row["full_budget"]:

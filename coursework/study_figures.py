@@ -20,21 +20,18 @@ def plot_effects(effects: pd.DataFrame, verdicts: pd.DataFrame) -> Figure:
     on_f1 = verdicts[verdicts["metric"] == "f1"].set_index("claim")["verdict"]
     names = list(dict.fromkeys(effects["claim"]))
     figure, axes = figure_with_axes(1, 1, height=0.8 + 0.22 * (len(effects) + len(names)))
-    axis, position, labels = axes[0, 0], 0, {}
-    colours = dict(
-        zip(("supported", "contradicted", "not distinguishable"), (*palette_colours(2), (0.45,) * 3), strict=True)
-    )
-    markers = dict(zip(colours, "osD", strict=True))
+    axis, position, labels, (blue, orange) = axes[0, 0], 0, {}, palette_colours(2)
+    looks = {"supported": ("o", blue), "contradicted": ("s", orange), "not distinguishable": ("D", (0.45,) * 3)}
     for name in names:
         own, verdict = effects[effects["claim"] == name], on_f1.get(name)
+        marker, colour = looks[verdict or "not distinguishable"]
         labels[position] = f"{name}: {verdict or 'about overfitting only'}"
         position += 1
         for variant, row in own.iterrows():
             if row["pairs"]:
                 width = [[row["mean"] - row["low"]], [row["high"] - row["mean"]]] if row["pairs"] > 1 else None
-                shown = verdict or "not distinguishable"
-                style = {"color": colours[shown], "markersize": 4, "elinewidth": 1.2, "capsize": 2}
-                axis.errorbar(row["mean"], position, xerr=width, fmt=markers[shown], **style)
+                style = {"color": colour, "markersize": 4, "elinewidth": 1.2, "capsize": 2}
+                axis.errorbar(row["mean"], position, xerr=width, fmt=marker, **style)
             labels[position] = variant
             position += 1
     axis.axvline(0, color="0.3", linewidth=0.8)
@@ -102,7 +99,7 @@ def plot_learning_curves(epochs: pd.DataFrame) -> Figure:
 
 
 def plot_cost(runs: pd.DataFrame) -> Figure:
-    """Validation F1 of each variant, mean over the seeds, against processor time and against its number of parameters."""
+    """Mean validation F1 of each variant over the seeds, against processor time and number of parameters."""
     reduced = runs[(runs["budget"] == "reduced") & (runs["status"] == "finished")]
     columns = {"f1": "mean", "processor_seconds": "median", "model_parameters": "median"}
     table = reduced.groupby(["claim", "variant"], sort=False).agg(columns)

@@ -56,7 +56,10 @@ def _require_no_exit(execute_reply: dict[str, Any], **_: Any) -> None:
     content = execute_reply["content"]
     is_system_exit = content.get("ename") == "SystemExit" and content["evalue"] in ("", "0")
     if is_system_exit or any(part["source"] == "ask_exit" for part in content.get("payload", [])):
-        raise _ExitError(content["execution_count"])
+        raise _ExitError(
+            f"code cell {content['execution_count']} calls `exit()` or raises SystemExit: expected a notebook that "
+            "runs to its last cell, so remove that line"
+        )
 
 
 def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
@@ -78,13 +81,14 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
     handin = read_handin()
     group = {name: value for name, value in handin.items() if name.startswith("group_")}
     parameters = read_profile(profile, notebook) | group | {"profile": output}
-    seed = check_parameters(source, parameters).get("seed")
     title = {
         "Course": handin["course"],
         "Group": f"{handin['group_number']}, {handin['group_name']}",
         "Members": ", ".join(handin["group_members"]),
         "Run": f"{{date}}, profile {profile}",
-    } | ({"Seed": str(seed)} if seed is not None else {})
+    }
+    if (seed := check_parameters(source, parameters).get("seed")) is not None:
+        title["Seed"] = str(seed)
     earlier = last_duration(output, notebook)
     took = f", {format_duration(earlier)} last time" if earlier is not None else ""
     print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
@@ -117,7 +121,6 @@ def execute_notebook(
             `<notebook>.failed.ipynb`.
     """
     failed = target.with_suffix(".failed.ipynb")
-    kept = f"The notebook with its output so far: {files.display_path(failed)}"
     began = time.time() if began is None else began
     _set_environment_of_kernels(show)
     with files.replace_when_complete(target) as temporary:
@@ -135,23 +138,16 @@ def execute_notebook(
                 on_cell_executed=_require_no_exit,
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
-        except PapermillExecutionError as error:
+        except (PapermillExecutionError, _ExitError, DeadKernelError) as error:
+            problem = f", {error}" if isinstance(error, _ExitError) else f": {KERNEL_DIED}"
+            if isinstance(error, PapermillExecutionError):
+                problem = f", code cell {error.exec_count} failed: {error.ename}: {error.evalue}"
             temporary.replace(failed)
-            raise UserError(
-                f"{source.stem}, code cell {error.exec_count} failed: {error.ename}: {error.evalue}\n{kept}"
-            ) from error
-        except _ExitError as error:
-            temporary.replace(failed)
-            raise UserError(
-                f"{source.stem}, code cell {error} calls `exit()` or raises SystemExit: expected a notebook that runs "
-                f"to its last cell, so remove that line\n{kept}"
-            ) from error
+            kept = f"The notebook with its output so far: {files.display_path(failed)}"
+            raise UserError(f"{source.stem}{problem}\n{kept}") from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would print tracebacks of the interruption
             raise
-        except DeadKernelError as error:
-            temporary.replace(failed)
-            raise UserError(f"{source.stem}: {KERNEL_DIED}\n{kept}") from error
         except RuntimeError as error:
             if not str(error).startswith(("Kernel died", "Kernel didn't respond")):  # at its start
                 raise
