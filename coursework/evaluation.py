@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ def paired_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> di
 def training_table(history: pd.DataFrame, title: str, rows: int = 6) -> Styler:
     """About `rows` epochs of a `TrainingMonitor`'s history: the first, the best, the last, and some between them."""
     best, last = int(history["val_f1"].idxmax()), int(history.index[-1])
-    epochs = sorted({1, best, last, *(round(epoch) for epoch in np.linspace(1, last, min(rows, last)))})
+    epochs = sorted({1, best, last, *np.linspace(1, last, min(rows, last)).round().astype(int)})
     columns = {}
     for name, label in TRAINING_METRICS.items():
         if name in history:
@@ -127,9 +128,8 @@ def confused_pairs(confusion: np.ndarray, class_names: Iterable[str]) -> pd.Seri
     """
     names = list(class_names)
     both_ways = confusion + confusion.T
-    counts = {
-        f"{names[i]} and {names[j]}": int(both_ways[i, j]) for i in range(len(names)) for j in range(i + 1, len(names))
-    }
+    pairs = itertools.combinations(range(len(names)), 2)
+    counts = {f"{names[first]} and {names[second]}": int(both_ways[first, second]) for first, second in pairs}
     return pd.Series(counts, name="confusions").sort_values(ascending=False, kind="stable")
 
 
@@ -235,12 +235,10 @@ def calibration(labels: np.ndarray, probabilities: np.ndarray, bins: int = 15) -
     edges = np.linspace(0, 1, bins + 1)
     place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
+    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "images": counts})
     with np.errstate(invalid="ignore"):
-        means = {
-            name: np.bincount(place, values, minlength=bins) / counts
-            for name, values in (("confidence", confidence), ("accuracy", correct.astype(np.float64)))
-        }
-    table = pd.DataFrame({"low": edges[:-1], "high": edges[1:], "images": counts} | means)
+        table["confidence"] = np.bincount(place, confidence, minlength=bins) / counts
+        table["accuracy"] = np.bincount(place, correct, minlength=bins) / counts
     distances = (table["confidence"] - table["accuracy"]).abs()
     table.attrs["expected_error"] = float((distances * table["images"]).sum() / len(labels))
     return table

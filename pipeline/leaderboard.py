@@ -49,10 +49,6 @@ HOW_TO_GET_CREDENTIALS = """no Kaggle credentials were found, so nothing was sen
 def send(competition: str, profile: str, message: str | None = None) -> None:
     """Check a profile's submission, send it, show the competition's answer, and log both.
 
-    Args:
-        competition: as in the address of its page, kaggle.com/competitions/<competition>.
-        message: the message on the leaderboard; by default the group, the model and its validation score.
-
     Raises:
         UserError: credentials are missing, the file was sent before or is rejected, or the answer is lost.
         SubmissionError: the file is not a valid submission; nothing was sent.
@@ -94,11 +90,9 @@ def require_possible(competition: str) -> None:
             f"{competition!r} is not a valid competition: expected NAME as in kaggle.com/competitions/NAME, with "
             "letters, digits and dashes"
         )
-    in_environment = os.environ.get("KAGGLE_API_TOKEN") or (
-        os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY")
-    )
+    token, name, key = map(os.environ.get, ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME", "KAGGLE_KEY"))
     own_file = Path(os.environ.get("KAGGLE_CONFIG_DIR") or "~/.kaggle", "kaggle.json")
-    if not in_environment and not any(Path(name).expanduser().exists() for name in (*CREDENTIALS, own_file)):
+    if not (token or (name and key)) and not any(Path(name).expanduser().exists() for name in (*CREDENTIALS, own_file)):
         raise UserError(HOW_TO_GET_CREDENTIALS)
 
 
@@ -127,12 +121,14 @@ def _write_log(rows: list[dict[str, Any]]) -> None:
 
 
 def _require_new(log: list[dict[str, str]], row: dict[str, str]) -> None:
+    """Raise a UserError if the file of this row was sent to its competition before, or may have been."""
     for before in log:
-        same = before["sha256"] == row["sha256"] and before["competition"] == row["competition"]
+        if any(before[name] != row[name] for name in ("sha256", "competition")):
+            continue
         about = f"this file, SHA-256 {row['sha256'][:12]}…, was sent to {row['competition']} on {before['time']}"
-        if same and before["outcome"] == "sent":
+        if before["outcome"] == "sent":
             raise UserError(f"{about}, and would be scored the same again: {before['answer']}")
-        if same and before["outcome"] not in ("rejected", "not sent"):
+        if before["outcome"] not in ("rejected", "not sent"):
             raise UserError(
                 f"{about}, and its answer was lost. If the competition's page does not show it, delete its line in "
                 f"{log_path().name} and send it again"

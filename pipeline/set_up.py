@@ -25,12 +25,9 @@ def supported_python() -> str:
     if sys.version_info[:2] in SUPPORTED:
         return sys.executable
     for major, minor in reversed(SUPPORTED):
-        candidate = shutil.which(f"python{major}.{minor}")
-        if (
-            candidate
-            and subprocess.run([candidate, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0
-        ):
-            return candidate
+        python = shutil.which(f"python{major}.{minor}")
+        if python and subprocess.run([python, "-c", "import venv, ensurepip"], capture_output=True).returncode == 0:
+            return python
     sys.exit(
         f"error: this is Python {sys.version_info.major}.{sys.version_info.minor}, which TensorFlow does not support. "
         "Install Python 3.11, 3.12 or 3.13, or choose one: make PYTHON=/path/to/python3.12 ..."
@@ -51,10 +48,8 @@ def main() -> None:
             f"error: {folder} is a link to {folder.resolve()}, which is older than its list of packages and may "
             "serve other folders: run make where it belongs, or remove the link to create an environment here"
         )
-    print(
-        f"Creating the environment in {folder} (a minute or two; about 0.6 GB to download the first time) ...",
-        flush=True,
-    )
+    cost = "a minute or two; about 0.6 GB to download the first time"
+    print(f"Creating the environment in {folder} ({cost}) ...", flush=True)
     run([python, "-m", "venv", "--clear", str(folder)])
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run([*pip, "install", "--require-hashes", "-r", str(PACKAGES)])
@@ -70,11 +65,11 @@ def main() -> None:
 
 def run(command: list[str], check: bool = True, **options) -> None:
     """Run a command that inherits the lock and ignores Ctrl-C."""
+
+    def ignore_interrupts() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
     subprocess.run(command, check=check, close_fds=False, preexec_fn=ignore_interrupts, **options)
-
-
-def ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -33,15 +33,11 @@ def report(make: str, profile: str) -> str:
     folder = "reports" if profile == "full" else f"reports/{profile}"
     option = "" if profile == "full" else f" PROFILE={profile}"
     outdated = [name for name in PARTS if not is_current(make, profile, f"{folder}/{name}.pdf")]
+    if not outdated and is_current(make, profile, f"{folder}/index.html"):
+        return f"up to date: see {folder}/index.html"
     if not outdated:
-        shown = is_current(make, profile, f"{folder}/index.html")
-        return (
-            f"up to date: see {folder}/index.html"
-            if shown
-            else f"up to date, except its index page: `make report{option}`"
-        )
-    which = ", ".join(PARTS[name] for name in outdated)
-    text = f"{which} out of date: `make report{option}`"
+        return f"up to date, except its index page: `make report{option}`"
+    text = f"{', '.join(PARTS[name] for name in outdated)} out of date: `make report{option}`"
     known = [seconds for name in outdated if (seconds := _last_duration(ROOT / folder, name)) is not None]
     return f"{text}, {max(1, round(sum(known) / 60))} min last time, less after an interruption" if known else text
 
@@ -55,9 +51,8 @@ def _last_duration(folder: Path, notebook: str) -> float | None:
 
 
 def is_current(make: str, profile: str, target: str) -> bool:
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
-    }
+    of_make = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    environment = {name: value for name, value in os.environ.items() if name not in of_make}
     command = [make, "--question", "--no-print-directory", f"PROFILE={profile}", target]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True).returncode == 0
 

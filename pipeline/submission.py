@@ -28,21 +28,17 @@ def write(profile: str) -> None:
         raise UserError(f"{name} does not exist: train the model with `make report PROFILE={profile}`")
     run, data = _run_and_data(profile)
     images = data["X_test"][..., None]
+    run_again = f"delete it and run `make submit PROFILE={profile}`, which runs part 2 again"
     try:
         model = models.load_model(model_path)
     except Exception as error:  # each way in which a file can be damaged raises another kind
-        raise UserError(
-            f"{name} can't be loaded ({str(error).splitlines()[0] if str(error) else type(error).__name__}): "
-            f"delete it and run `make submit PROFILE={profile}`, which runs part 2 again"
-        ) from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"{name} can't be loaded ({reason}): {run_again}") from error
     predictions = models.predict_probabilities(model, images).argmax(axis=1)
     if run and run["hardware"].get("processor") == run_record.environment()["hardware"]["processor"]:
         expected = run["scores"].get("predictions_sha256")  # missing in old files
         if expected not in (None, files.content_hash({"Prediction": predictions})):
-            raise UserError(
-                f"{name} is not the model of the last finished run: delete it and run `make submit PROFILE={profile}`, "
-                "which runs part 2 again"
-            )
+            raise UserError(f"{name} is not the model of the last finished run: {run_again}")
     write_submission(path_of(profile), predictions, len(images))
 
 
@@ -77,11 +73,8 @@ def score(profile: str) -> None:
     print(f"  accuracy  {result['accuracy']:.4f}  (95 % interval {low:.4f} to {high:.4f})")
     print("  macro F1  {:.4f}  (95 % interval {:.4f} to {:.4f})".format(result["f1"], *result["f1_interval"]))
     verdict = "beats" if result["accuracy"] > line else "does not beat"
-    certain = low > line or high < line
-    print(
-        f"  {verdict} the line of "
-        f"{line:.4f}{'' if certain else ', which lies within the interval: the result is inconclusive'}"
-    )
+    doubt = ", which lies within the interval: the result is inconclusive" if low <= line <= high else ""
+    print(f"  {verdict} the line of {line:.4f}{doubt}")
     content = {"profile": profile, "held_out": result, "line": line, "submission_sha256": files.file_sha256(path)}
     with files.replace_when_complete(files.output_folder(profile) / "metrics" / "score.json") as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

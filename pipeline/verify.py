@@ -169,7 +169,7 @@ def run_twice(profile: str) -> list[str]:
 def compare_with_committed() -> list[str]:
     """The differences between the metrics in `reports/` and the committed ones, with their likely reasons."""
     sentences, found = [], {}
-    for path in sorted((files.REPORTS_FOLDER / "metrics").glob("*.json")):
+    for path in sorted(files.REPORTS_FOLDER.glob("metrics/*.json")):
         name = path.relative_to(files.ROOT).as_posix()
         shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=files.ROOT, capture_output=True)
         if shown.returncode:
@@ -184,9 +184,12 @@ def compare_with_committed() -> list[str]:
         if where is None:
             sentences.append(f"{name}: the same to the last digit as the committed one")
             continue
+        why = "the machine and the packages are the same, so the code, the parameters or the data changed since"
         # A score does not name a machine: its predictions come from the run of another file.
-        machine = machines[name] if "hardware" in both[0] else anywhere
-        sentences.append(f"{name} differs from the committed one, first at {where}; {_why(machine)}")
+        if machine := machines[name] if "hardware" in both[0] else anywhere:
+            why = f"this is expected, because the order of sums differs: {'; '.join(machine)}. Scores should agree "
+            why += f"within {TOLERANCE}"
+        sentences.append(f"{name} differs from the committed one, first at {where}; {why}")
     return sentences
 
 
@@ -199,17 +202,8 @@ def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]
     ]
 
 
-def _why(machine: list[str]) -> str:
-    if machine:
-        why = f"this is expected, because the order of sums differs: {'; '.join(machine)}"
-        return f"{why}. Scores should agree within {TOLERANCE}"
-    return "the machine and the packages are the same, so the code, the parameters or the data changed since"
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description="Run the smoke profile twice and compare; compare the hand-in with git."
-    )
+    parser = argparse.ArgumentParser(description="Run a profile twice and compare; compare the hand-in with git.")
     parser.add_argument("--profile", default="smoke", help="what to run twice (default: smoke)")
     found = run_twice(parser.parse_args().profile)
     print("Two runs from scratch:", "the same" if not found else "NOT the same", flush=True)

@@ -59,10 +59,8 @@ def software_sha256() -> dict[str, str]:
 
 def code_sha256() -> str:
     """Hash of the code that computes a run: the notebook's cells and the modules of `checkpoint.COMPUTING_MODULES`."""
-    cells = nbformat.read(EXPERIMENT, as_version=4).cells
-    sources = [
-        cell.source for cell in cells if cell.cell_type == "code" and "parameters" not in cell.metadata.get("tags", [])
-    ]
+    cells = [cell for cell in nbformat.read(EXPERIMENT, as_version=4).cells if cell.cell_type == "code"]
+    sources = [cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
     return hashlib.sha256("\n".join([*sources, checkpoint.training_code_sha256()]).encode()).hexdigest()
 
 
@@ -206,10 +204,8 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
             except DamagedResultError:  # the sweep has reported it
                 result = None
             if result is None:
-                profile = f"{RUNS_FOLDER.name}/{run_identity}"
-                execute_notebook(
-                    EXPERIMENT, folder / "experiment.ipynb", run.parameters | {"profile": profile}, show=False
-                )
+                parameters = run.parameters | {"profile": f"{RUNS_FOLDER.name}/{run_identity}"}
+                execute_notebook(EXPERIMENT, folder / "experiment.ipynb", parameters, show=False)
                 if identity(run, data_sha256) != run_identity:
                     (folder / "experiment.ipynb").unlink()
                     raise UserError(
