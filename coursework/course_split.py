@@ -108,11 +108,8 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
 def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
     """The named uint8 arrays of an HDF5 file, and the hash stored with them if this package made the file.
 
-    They are read in a separate process, because a damaged file can crash the HDF5 library or make it loop forever.
-
-    Raises:
-        FileNotFoundError: the file does not exist.
-        DataError: the file is damaged or has another content.
+    They are read in a separate process, because a damaged file can crash the HDF5 library or make it loop forever. A
+    DataError says if the file is damaged or has another content.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist")
@@ -139,9 +136,8 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
 def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
     """Write the course split, or the labels it holds out, from the public 70,000 images.
 
-    Args:
-        replace: rename an existing file, to a name that ends in `.damaged`. Otherwise it stays, also one that another
-            process or a person has put there meanwhile.
+    An existing file stays, also one that another process or a person has put there meanwhile, unless `replace` renames
+    it to a name that ends in `.damaged`.
     """
     import filelock
     import h5py

@@ -63,10 +63,7 @@ def macro_f1_interval(confusion: np.ndarray, draws: int = 2000, seed: int = 0) -
 
 
 def paired_test(labels: np.ndarray, first: np.ndarray, second: np.ndarray) -> dict[str, Any]:
-    """McNemar's exact test (1947) of whether two models have the same accuracy on the same images.
-
-    Args:
-        labels, first, second: (n,) class indices: the true classes and the predictions of each model.
+    """McNemar's exact test (1947) of whether two models, by their predicted classes (n,), have the same accuracy.
 
     Returns:
         `only_first` and `only_second`, the numbers of images that one model alone classifies correctly, and the
@@ -152,9 +149,6 @@ def confusion_correlation(first: np.ndarray, second: np.ndarray) -> tuple[float,
     The cells of a row or a column depend on each other, so the p-value is that of Mantel's test (1967): the fraction of
     random permutations of the second matrix's classes that give a correlation at least as large in absolute value.
 
-    Args:
-        first, second: (classes, classes), rows the true classes.
-
     Returns:
         The correlation and its two-sided p-value; both are NaN if the cells of one matrix are constant or contain NaN.
     """
@@ -178,9 +172,7 @@ def confusion_correlation(first: np.ndarray, second: np.ndarray) -> tuple[float,
 def overfitting_onset(history: pd.DataFrame, patience: int = 3) -> dict[str, Any]:
     """The onset of overfitting: the validation loss has passed its minimum while the training loss keeps falling.
 
-    Args:
-        history: from `TrainingMonitor`.
-        patience: number of epochs that must follow the minimum; a later minimum may be chance.
+    At least `patience` epochs must follow the minimum, because a later minimum may be chance.
 
     Returns:
         `epoch`, the first epoch after the minimum of the validation loss, or None if too few epochs follow or the
@@ -203,11 +195,6 @@ def rounded_batch_f1(labels: np.ndarray, probabilities: np.ndarray, batch_size: 
 
     A class counts as predicted where its probability rounds to 1; precision, recall and F1 of each class are taken
     batch by batch, with 0 for a class that is absent from the batch; and the means of the batches are averaged.
-
-    Args:
-        labels: (n,) class indices.
-        probabilities: (n, classes).
-        batch_size: rows per batch; the result depends on it.
     """
     one_hot, epsilon = np.eye(probabilities.shape[1])[labels], 1e-7
     scores = []

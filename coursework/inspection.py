@@ -14,10 +14,7 @@ from coursework.training import PREDICTION_BATCH_SIZE
 def gradient_norms(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> pd.Series:
     """Euclidean norm of the gradient of the cross-entropy with respect to each layer's kernel, first layer first.
 
-    Args:
-        model: ends in a softmax; may be untrained and uncompiled.
-        images: (n, height, width, channels) uint8.
-        labels: (n,) class indices.
+    The model ends in a softmax, and may be untrained. Images are (n, height, width, channels) uint8, labels (n,).
     """
     layers = [layer for layer in model.layers if hasattr(layer, "kernel")]
     with tf.GradientTape() as tape:
@@ -44,20 +41,14 @@ def dead_units(model: keras.Model, images: np.ndarray) -> pd.DataFrame:
 
 
 def gradient_class_activation(model: keras.Model, images: np.ndarray, classes: np.ndarray, layer: Any) -> np.ndarray:
-    """Grad-CAM: the regions of an image that support a class.
+    """Grad-CAM: the regions of images (n, height, width, channels) that support a class (n,).
 
     The feature maps of a layer are weighted by the mean gradient of the class's score and added; negative values are
     set to zero. The score is the logit if the softmax is part of a dense last layer, and otherwise the logarithm of the
     probability.
 
-    Args:
-        model: outputs probabilities.
-        images: (n, height, width, channels) uint8.
-        classes: (n,) class indices.
-        layer: a layer of the model with an output (rows, columns, channels).
-
     Returns:
-        (n, rows, columns), from 0 to 1 for each image; all 0 if no region supports the class.
+        (n, rows, columns) of the layer's output, from 0 to 1 for each image; all 0 if no region supports the class.
 
     Source: Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, 2017.
     """

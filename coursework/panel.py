@@ -57,16 +57,12 @@ class Slider:
 def show(
     draw: Callable[..., CaptionedFigure], static: Callable[[], CaptionedFigure] | None = None, **controls: Menu | Slider
 ) -> Panel | CaptionedFigure:
-    """Show controls above a figure that is redrawn when one of them changes.
+    """Controls above a figure that is redrawn when one of them changes, or the static figure in a headless kernel.
 
     Args:
         draw: makes the figure; its arguments are the values of the controls, by name.
         static: makes the figure for a page, where nothing can be changed; by default `draw` with the values at the
             start.
-        controls: each under the name of its argument.
-
-    Returns:
-        The value of a cell: a widget, or the static figure in a headless kernel.
     """
     if static is None:
         static = functools.partial(draw, **{name: control.start for name, control in controls.items()})

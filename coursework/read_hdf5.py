@@ -28,12 +28,8 @@ class UnfitError(ValueError):
 def read(path: str, shapes: Mapping[str, Sequence[int]]) -> tuple[dict[str, np.ndarray], str | None]:
     """The named arrays of whole numbers, uint8, and the attribute `sha256` of the file if it has one.
 
-    Args:
-        shapes: the shape of each array; arrays with one dimension are classes from 0 to 9.
-
-    Raises:
-        UnfitError: a dataset is missing, or has another shape, another type or impossible values.
-        Exception: whatever h5py raises for a damaged file.
+    Arrays with one dimension are classes from 0 to 9. An UnfitError says if the file has another content; for a damaged
+    one, h5py raises any exception.
     """
     with h5py.File(path, "r") as file:
         missing = [name for name in shapes if not isinstance(file.get(name), h5py.Dataset)]

@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 def declared_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters of a notebook with their values, when only its cell of parameters, which annotates them, has run.
-
-    Args:
-        namespace: the notebook's `globals()`.
-    """
+    """The parameters in a notebook's `globals()`, when only its cell of parameters, which annotates them, has run."""
     return {name: namespace[name] for name in namespace["__annotations__"]}
 
 

@@ -26,11 +26,7 @@ TAGS = {PICTURE_TAG, "index"}
 
 
 def write_index(profile: str) -> Path:
-    """Write the page into a profile's output folder, from the executed notebooks and metrics there.
-
-    Raises:
-        UserError: a notebook or a metrics file is missing or damaged.
-    """
+    """Write the page into a profile's output folder, from the executed notebooks and metrics there."""
     folder = files.output_folder(profile)
     try:
         notebooks = [nbformat.read(folder / f"{name}.ipynb", as_version=4) for name in REPORTED_NOTEBOOKS]

@@ -47,12 +47,7 @@ HOW_TO_GET_CREDENTIALS = """no Kaggle credentials were found, so nothing was sen
 
 
 def send(competition: str, profile: str, message: str | None = None) -> None:
-    """Check a profile's submission, send it, show the competition's answer, and log both.
-
-    Raises:
-        UserError: credentials are missing, the file was sent before or is rejected, or the answer is lost.
-        SubmissionError: the file is not a valid submission; nothing was sent.
-    """
+    """Check a profile's submission, send it unless it was sent before, show the competition's answer, and log both."""
     require_possible(competition)
     submission.check(profile)
     path, score = submission.path_of(profile), record.read_score(profile)

@@ -14,11 +14,7 @@ from pathlib import Path
 
 
 def acquire(path: Path, what: str) -> int:
-    """Wait for the lock, print who holds it, and acquire it.
-
-    Returns:
-        The open file. The lock is held until it is closed here and in every child that inherited it.
-    """
+    """Wait for the lock, print who holds it, and hold it until the returned file is closed, in children as well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:

@@ -68,12 +68,9 @@ def read_profile(profile: str, notebook: str) -> dict[str, Any]:
 
 
 def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
-    """Raise a UserError for an undeclared parameter, or a value of the wrong type or out of range.
+    """All parameters of the run: `values`, and the notebook's own values for the others.
 
-    The notebook's own values are checked as well.
-
-    Returns:
-        All parameters of the run: `values`, and the notebook's own values for the others.
+    A UserError names an undeclared parameter, or a value of the wrong type or out of range.
     """
     try:
         return parameters_model(notebook).model_validate(values).model_dump()
@@ -82,11 +79,7 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def parameters_model(notebook: Path, without: tuple[str, ...] = ()) -> type[Settings]:
-    """The model of a notebook's parameters, except for those named in `without`.
-
-    Raises:
-        UserError: the notebook can't be read, or a parameter's value is not a literal.
-    """
+    """The model of a notebook's parameters, except for those named in `without`."""
     return _parameters_model(notebook, notebook.stat().st_mtime_ns, without)
 
 

@@ -64,11 +64,7 @@ BLOCKS: dict[str, tuple[str, Callable[[], str]]] = {
 
 
 def read_run(profile: str) -> dict[str, Any]:
-    """The metrics files of a profile's trainings and its score, by name.
-
-    Raises:
-        UserError: one is missing, or the score belongs to an older submission.
-    """
+    """The metrics files of a profile's trainings and its score, by name; a UserError says if one is missing."""
     run = {name: record.read(profile, name) for name in TRAINING_NOTEBOOKS} | {"score": record.read_score(profile)}
     if missing := [name for name, content in run.items() if content is None]:
         raise UserError(

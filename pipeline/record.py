@@ -30,11 +30,7 @@ class _Score(pydantic.BaseModel):
 
 
 def read(profile: str, name: str) -> dict[str, Any] | None:
-    """The metrics of a notebook's run, or the profile's `score`; None if there are none.
-
-    Raises:
-        UserError: the file is damaged; the message says what to delete and run.
-    """
+    """The metrics of a notebook's run, or the profile's `score`; None without a file, a UserError for a damaged one."""
     folder = files.output_folder(profile)
     path = folder / "metrics" / f"{name}.json"
     if not path.exists():

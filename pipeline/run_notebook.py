@@ -63,17 +63,7 @@ def _require_no_exit(execute_reply: dict[str, Any], **_: Any) -> None:
 
 
 def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path:
-    """Execute a part of the hand-in; write the executed copy to the profile's output folder, atomically.
-
-    Args:
-        output: name of an output folder in `reports/`; the profile's by default.
-
-    Returns:
-        The path of the executed notebook.
-
-    Raises:
-        UserError: as `execute_notebook`.
-    """
+    """Execute a part of the hand-in; return its executed copy in the output folder, by default the profile's."""
     began = time.time()
     source = NOTEBOOKS_FOLDER / f"{notebook}.ipynb"
     output = profile if output is None else output
@@ -109,16 +99,14 @@ def execute_notebook(
 ) -> None:
     """Execute a notebook; its executed copy replaces `target` once all its cells have run.
 
+    If a cell fails, or the kernel dies, a UserError says so; `<notebook>.failed.ipynb` keeps the cells run so far.
+
     Args:
         parameters: values that replace the notebook's own.
         title: lines of the PDF's title block; `{date}` is replaced by the day of the run.
         authors: names in the PDF's properties.
         began: time at which the parameters were read; make compares later edits with it.
         show: print the output of the cells while they run.
-
-    Raises:
-        UserError: a cell failed, or the kernel died. The cells run so far are kept beside the target, in
-            `<notebook>.failed.ipynb`.
     """
     failed = target.with_suffix(".failed.ipynb")
     began = time.time() if began is None else began

@@ -63,11 +63,7 @@ class _Constructor(SafeConstructor):
 
 
 class YamlFile:
-    """A YAML file without aliases: its content, and errors that name its lines.
-
-    Raises:
-        UserError: the file can't be read, or is not valid YAML.
-    """
+    """A YAML file without aliases: its content, and errors that name its lines. A UserError if it can't be read."""
 
     def __init__(self, path: Path):
         self.path = path

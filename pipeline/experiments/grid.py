@@ -78,11 +78,7 @@ class Run:
 
 
 def read_grid(path: Path = GRID_FILE) -> list[Run]:
-    """The runs of a grid, seed by seed, so that an unfinished sweep has compared all variants.
-
-    Raises:
-        UserError: the grid is invalid; the message names the line.
-    """
+    """The runs of a grid, seed by seed, so that an unfinished sweep has compared all variants."""
     model = parameters_model(EXPERIMENT, ("profile", "seed"))  # which the sweep sets
     seed = parameters_model(EXPERIMENT).model_fields["seed"]
     file = YamlFile(path)

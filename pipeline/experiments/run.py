@@ -43,11 +43,7 @@ class DamagedResultError(Exception):
 
 
 def identity(run: Run, data_sha256: str, software: dict[str, str] | None = None) -> str:
-    """The identity of a run as 16 hexadecimal digits: hash of its parameters, its data, and the software.
-
-    Args:
-        software: from `software_sha256`, which is called if it is None.
-    """
+    """The identity of a run as 16 hexadecimal digits: hash of its parameters, its data, and `software_sha256()`."""
     parts = {"parameters": run.parameters, "data": data_sha256} | (software or software_sha256())
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -119,12 +115,9 @@ def is_executed(run_identity: str) -> bool:
 
 
 def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
-    """The result of a finished run in its folder, or None for an unfinished run.
+    """The result of a finished run in its folder, or None for an unfinished one; a DamagedResultError if it is not valid.
 
     The processor time of a run that was interrupted is None, because only the last process measured it.
-
-    Raises:
-        DamagedResultError: its metrics file is not a complete result of this run with these data.
     """
     if not is_executed(run_identity):
         return None
@@ -184,10 +177,6 @@ def execute(run: Run, run_identity: str, data_sha256: str) -> Result:
     """Execute a run unless it is finished, and return its result; this is a worker's task.
 
     If two workers execute the same run, the second waits for the first. An interrupted run resumes.
-
-    Raises:
-        UserError: the run failed, or this worker's project differs from the sweep's.
-        DiskFullError: the disk is full.
     """
     # Dask sets this for its workers; a kernel that inherits it releases memory at once and takes twice as long.
     os.environ.pop("MALLOC_TRIM_THRESHOLD_", None)

@@ -124,8 +124,7 @@ def read_sweep(grid: Path) -> Sweep:
 def _tabled_results(sweep: Sweep) -> dict[str, Result]:
     """Results of the sweep's missing runs in the tables; a run counts if both tables hold it completely.
 
-    Raises:
-        UserError: the tables hold finished runs that are not part of the sweep and exist nowhere else.
+    A UserError says if the tables hold finished runs that are not part of the sweep and exist nowhere else.
     """
     name = sweep.table_path.name
     rows, curves = _finished_rows(sweep)
@@ -210,11 +209,7 @@ def _require_scheduler(address: str) -> None:
 def dask_client(
     scheduler: str | None, slurm: Path | None, workers: int | None, insecure: bool = False
 ) -> Iterator[Any]:
-    """A Dask client of a running scheduler, of a Slurm cluster, or of a cluster of processes on this machine.
-
-    Args:
-        insecure: accept a scheduler or a Slurm cluster without TLS.
-    """
+    """A Dask client of a scheduler or a Slurm cluster, `insecure` if without TLS, or of processes on this machine."""
     import dask
     import distributed
 
@@ -278,14 +273,9 @@ def _slurm_cluster(path: Path, workers: int | None, insecure: bool) -> Any:
 
 
 def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
-    """Run the missing runs of a sweep, and keep its tables up to date.
+    """Run the missing runs of a sweep, each as `work(run, identity, hash of the data)`, and keep its tables up to date.
 
-    Args:
-        client: a Dask client.
-        work: the task of a worker, a function of (run, identity, hash of the data).
-
-    Raises:
-        SweepStoppedError: the disk is full, or the connection to the scheduler is lost; finished runs are kept.
+    A SweepStoppedError ends it if the disk is full or the connection to the scheduler is lost; finished runs are kept.
     """
     from distributed import KilledWorker, as_completed
 
