@@ -115,7 +115,7 @@ def is_executed(run_identity: str) -> bool:
 
 
 def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
-    """The result of a finished run in its folder, or None for an unfinished one; a DamagedResultError if it is not valid.
+    """The result of a finished run in its folder, None for an unfinished one; a DamagedResultError if it is not valid.
 
     The processor time of a run that was interrupted is None, because only the last process measured it.
     """
