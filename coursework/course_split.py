@@ -87,7 +87,7 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     except (DataError, FileNotFoundError):
         intact = False
     if not intact:
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, replace=True)
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, damaged=_modified(path))
         content = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -100,7 +100,7 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
         kept = f"{COURSE_FILE}.damaged"
         warnings.warn(f"{path} has changed since it was built: it is kept as {kept} and built again", stacklevel=3)
-        _make_course_files(data_folder, (COURSE_FILE,), verbose, replace=True)
+        _make_course_files(data_folder, (COURSE_FILE,), verbose, damaged=_modified(path))
         content = read_h5(path, COURSE_SHAPES)
     return content
 
@@ -123,6 +123,10 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
             problem = result.stderr.decode(errors="replace").strip()
     except subprocess.TimeoutExpired:
         problem = f"can't be read within {READING_TIMEOUT} s, so it is damaged"
+    if problem and _is_memory_limited():
+        raise DataError(
+            f"{path} can't be read within the limit of `ulimit -v`: allow {READING_MEMORY >> 20} MiB and try again"
+        )
     if problem:
         raise DataError(
             f"{path} {problem}. Delete {path.name} or move it away, and it is built again from the public data."
@@ -133,11 +137,26 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
     return content if stored_hash is None else content | {"sha256": stored_hash}
 
 
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, replace: bool = False) -> None:
+def _is_memory_limited() -> bool:
+    """Whether this process may use less address space than `READING_MEMORY`."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return limit != resource.RLIM_INFINITY and limit < READING_MEMORY
+
+
+def _modified(path: Path) -> int | None:
+    """Time of a file's last change in nanoseconds; None if it does not exist."""
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, damaged: int | None = None) -> None:
     """Write the course split, or the labels it holds out, from the public 70,000 images.
 
-    An existing file stays, also one that another process or a person has put there meanwhile, unless `replace` renames
-    it to a name that ends in `.damaged`.
+    An existing file stays, also one that another process or a person has put there meanwhile. Only a file whose last
+    change was at the time `damaged` is renamed, to a name that ends in `.damaged`.
     """
     import filelock
     import h5py
@@ -155,7 +174,7 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
     }
     with disk_errors_as_data_error(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
         for path in (data_folder / file_name for file_name in file_names):
-            if path.exists() and not replace:
+            if _modified(path) not in (None, damaged):
                 continue
             arrays, stream = contents[path.name], io.BytesIO()  # the HDF5 library crashes if the disk is full
             with h5py.File(stream, "w") as file:
