@@ -1,17 +1,23 @@
 """Made-up runs of part 3 for the tests of its statistics and of its figures."""
 
+import gc
+
 import numpy as np
 import pandas as pd
+import pytest
 
 CLAIMS = [
     {"name": "harm", "claim": "It harms.", "expect": {"f1": "lower"}, "variants": {"a": {}, "b": {}}},
-    {
-        "name": "use",
-        "claim": "It is of use.",
-        "expect": {"f1": "higher", "overfitting": "lower"},
-        "variants": {"c": {}},
-    },
+    {"name": "use", "claim": "It helps.", "expect": {"f1": "higher", "overfitting": "lower"}, "variants": {"c": {}}},
 ]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_garbage():
+    """statsmodels collects garbage in each correction, which takes long with the objects of other tests in memory."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def runs_with_effects(effects, seeds=5, scatter=0.001, budget="reduced"):

@@ -1,16 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
-import scipy.stats
 import sklearn.metrics
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from coursework import evaluation
-from tests.running import FUZZ_CASES
+from tests.coursework.damage import many
 
 
-@settings(max_examples=FUZZ_CASES, deadline=None)
+@many
 @given(pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=60))
 def test_scores_equal_those_of_scikit_learn(pairs):
     labels, predictions = np.array(pairs).T
@@ -23,28 +22,13 @@ def test_scores_equal_those_of_scikit_learn(pairs):
     assert low - 1e-9 <= result["accuracy"] <= high + 1e-9  # also if all predictions are correct, or none
 
 
-def test_classes_without_images_do_not_count_for_the_f1():
-    random = np.random.default_rng(0)
-    labels, predictions = random.integers(0, 4, 200), random.integers(0, 5, 200)
-    result = evaluation.score(labels, predictions, classes=6)
-    assert result["f1"] == pytest.approx(sklearn.metrics.f1_score(labels, predictions, average="macro"))
-    assert result["f1_interval"][0] < result["f1"] < result["f1_interval"][1]
-
-
-def test_the_f1_interval_has_a_coverage_of_95_percent():
-    random = np.random.default_rng(0)
-    true = np.array([[400, 50, 50], [60, 300, 40], [30, 20, 50]]) / 1000
-    covered = 0
-    for _ in range(200):
-        low, high = evaluation.macro_f1_interval(random.multinomial(500, true.ravel()).reshape(3, 3), draws=500)
-        covered += low <= evaluation.macro_f1(true) <= high
-    assert 180 <= covered <= 198
-
-
-def test_the_score_table_shows_four_decimals_and_intervals():
-    result = {"accuracy": 0.91, "accuracy_interval": (0.9, 0.92), "f1": 0.905, "f1_interval": (0.89, 0.915)}
-    table = evaluation.score_table({"LeNet-5": result | {"images": 10_500}})
-    assert table.loc["LeNet-5"].tolist() == ["10,500", "0.9100", "0.9000 to 0.9200", "0.9050", "0.8900 to 0.9150"]
+def test_the_score_table_has_the_scores_with_their_intervals():
+    labels = np.tile([0, 0, 1, 2], 250)
+    result = evaluation.score(labels, np.tile([0, 1, 1, 2], 250), classes=3)
+    low, high = result["f1_interval"]
+    assert 0.7 < low < result["f1"] < high < 0.85
+    row = evaluation.score_table({"LeNet-5": result}).loc["LeNet-5"].tolist()
+    assert row[:2] + row[3:] == ["1,000", "0.7500", f"{result['f1']:.4f}", f"{low:.4f} to {high:.4f}"]
 
 
 def test_confused_pairs_count_both_directions():
@@ -60,23 +44,14 @@ def test_the_correlation_of_confusions_ignores_the_diagonal():
     assert evaluation.confusion_correlation(first, 100 - second)[0] == pytest.approx(-1)
 
 
-def test_the_correlation_is_spearmans_and_rejects_one_in_twenty_if_only_some_classes_are_predicted_more_often():
+def test_the_p_value_of_the_correlation_allows_for_classes_that_are_predicted_more_often():
     """Each column has an effect of its own, drawn separately for each matrix: 10 independent values, not 90."""
-    random, p_values, cellwise = np.random.default_rng(0), [], []
-    for _ in range(100):
+    random, p_values = np.random.default_rng(0), []
+    for _ in range(60):
         first, second = random.normal(size=(2, 1, 10)) + random.normal(scale=0.3, size=(2, 10, 10))
-        correlation, p_value = evaluation.confusion_correlation(first, second)
-        expected = scipy.stats.spearmanr(first[~np.eye(10, dtype=bool)], second[~np.eye(10, dtype=bool)])
-        assert correlation == pytest.approx(expected.statistic)
-        p_values.append(p_value)
-        cellwise.append(expected.pvalue)
-    assert (np.array(cellwise) < 0.05).mean() > 0.4
-    assert (np.array(p_values) < 0.05).mean() < 0.12
-
-
-def test_the_correlation_of_equal_matrices_is_significant():
-    matrix = np.random.default_rng(0).random((10, 10))
-    assert evaluation.confusion_correlation(matrix, matrix) == pytest.approx((1, 1 / 10_000))
+        p_values.append(evaluation.confusion_correlation(first, second)[1])
+    assert (np.array(p_values) < 0.05).mean() < 0.15
+    assert evaluation.confusion_correlation(first, first) == pytest.approx((1, 1 / 10_000))
 
 
 @pytest.mark.parametrize("second", [np.eye(3), np.full((3, 3), np.nan)])
@@ -90,11 +65,7 @@ def test_the_paired_test_counts_the_images_that_only_one_model_classifies_correc
     result = evaluation.paired_test(labels, first, second)
     assert (result["only_first"], result["only_second"]) == (6, 1)
     assert result["p_value"] == pytest.approx(2 * (1 + 7) / 2**7)  # P(0 or 1 of 7), both sides
-
-
-def test_the_paired_test_of_a_model_with_itself_is_not_significant():
-    labels, predictions = np.zeros(10, int), np.array([0] * 8 + [1] * 2)
-    assert evaluation.paired_test(labels, predictions, predictions) == {"only_first": 0, "only_second": 0, "p_value": 1}
+    assert evaluation.paired_test(labels, first, first) == {"only_first": 0, "only_second": 0, "p_value": 1}
 
 
 def test_class_scores_have_a_row_for_a_class_without_images():
@@ -112,50 +83,28 @@ def test_mean_probabilities_are_taken_by_true_class():
     assert np.isnan(means[2]).all()
 
 
-def history(val_loss, loss=None):
-    loss = np.linspace(1, 0.1, len(val_loss)) if loss is None else loss
-    return pd.DataFrame({"loss": loss, "val_loss": val_loss}, index=range(1, len(val_loss) + 1))
-
-
-def test_overfitting_begins_after_the_minimum_of_the_validation_loss():
-    onset = evaluation.overfitting_onset(history([0.9, 0.5, 0.6, 0.7, 0.75]))
-    assert (onset["epoch"], onset["minimum_epoch"]) == (3, 2)
-    assert onset["val_loss_change"] == pytest.approx(0.5)
-    assert onset["loss_change"] < 0
-
-
-@pytest.mark.parametrize("val_loss", [[0.9, 0.8, 0.7, 0.6], [0.9, 0.5, 0.6, 0.7], [0.5]])
-def test_no_overfitting_is_reported_soon_after_the_minimum(val_loss):
-    assert evaluation.overfitting_onset(history(val_loss))["epoch"] is None
-
-
-def test_no_overfitting_is_reported_if_the_training_loss_rises_too():
-    diverging = history([0.9, 0.5, 0.6, 0.7, 0.8], loss=[0.9, 0.5, 0.6, 0.7, 0.8])
-    assert evaluation.overfitting_onset(diverging)["epoch"] is None
-
-
-SINE_HISTORY = pd.DataFrame(
-    {"loss": 1.0, "val_loss": 2.0, "f1": 0.5, "val_f1": np.sin(np.arange(1, 51)), "seconds": 3.0},
-    index=pd.RangeIndex(1, 51, name="epoch"),
+@pytest.mark.parametrize(
+    ("val_loss", "loss", "epoch"),
+    [
+        ([0.9, 0.5, 0.6, 0.7, 0.75], [1.0, 0.8, 0.6, 0.4, 0.2], 3),
+        ([0.9, 0.5, 0.6, 0.7, 0.75], [0.9, 0.5, 0.6, 0.7, 0.8], None),  # the training loss rises too
+        ([0.9, 0.5, 0.6, 0.7], [1.0, 0.8, 0.6, 0.4], None),  # too soon after the minimum
+    ],
 )
-BEST_EPOCH = 33  # 33 = 10.5 pi + 0.013, the whole number up to 50 that is nearest to a maximum of the sine
+def test_overfitting_begins_after_the_minimum_of_the_validation_loss(val_loss, loss, epoch):
+    history = pd.DataFrame({"loss": loss, "val_loss": val_loss}, index=range(1, len(loss) + 1))
+    onset = evaluation.overfitting_onset(history)
+    assert (onset["epoch"], onset["minimum_epoch"]) == (epoch, 2)
+    assert onset["val_loss_change"] == pytest.approx(val_loss[-1] / 0.5 - 1)
 
 
 def test_the_table_of_a_training_is_short_and_contains_first_best_and_last_epoch():
-    epochs = evaluation.training_table(SINE_HISTORY, "A model").data.index.tolist()
-    assert {1, BEST_EPOCH, 50} <= set(epochs)
-    assert epochs == sorted(epochs)
-    assert len(epochs) <= 8
-
-
-def test_the_table_of_a_training_has_the_metrics_of_the_history():
-    table = evaluation.training_table(SINE_HISTORY, "A model")
+    values = {"loss": 1.0, "val_loss": 2.0, "f1": 0.5, "val_f1": np.sin(np.arange(1, 51)), "seconds": 3.0}
+    table = evaluation.training_table(pd.DataFrame(values, index=range(1, 51)), "A model")
+    assert {1, 33, 50} <= set(table.data.index)  # 33 is nearest to a maximum of the sine, 10.5 pi
+    assert len(table.data) <= 8
     assert table.data.columns.tolist() == ["loss", "validation loss", "macro F1", "validation macro F1"]
-    assert table.caption.startswith(f"A model, 50 epochs in 2 min 30 s: the weights are those of epoch {BEST_EPOCH}")
-
-
-BATCH_LABELS = np.array([0, 0, 1, 1])
-BATCH_PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
+    assert table.caption.startswith("A model, 50 epochs in 2 min 30 s: the weights are those of epoch 33")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +115,8 @@ BATCH_PROBABILITIES = np.array([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1
     ],
 )
 def test_the_rounded_f1_depends_on_the_batch_size_and_misses_unsure_predictions(batch_size, expected):
-    result = evaluation.rounded_batch_f1(BATCH_LABELS, BATCH_PROBABILITIES, batch_size)
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
+    result = evaluation.rounded_batch_f1(np.array([0, 0, 1, 1]), probabilities, batch_size)
     assert result == pytest.approx(expected, abs=1e-5)
 
 
@@ -177,11 +127,3 @@ def test_calibration_equals_the_one_by_hand():
     assert table["confidence"].tolist() == pytest.approx([0.5, (0.9 + 0.8 + 0.7 + 0.55) / 4])
     assert table["accuracy"].tolist() == pytest.approx([1.0, 0.5])
     assert table.attrs["expected_error"] == pytest.approx((0.5 * 1 + (2.95 / 4 - 0.5) * 4) / 5)
-
-
-@pytest.mark.parametrize("confidence", [0.75, 1.0])
-def test_predictions_as_accurate_as_confident_have_no_calibration_error(confidence):
-    probabilities = np.tile([confidence, 1 - confidence], (400, 1))
-    table = evaluation.calibration((np.arange(400) >= 400 * confidence).astype(int), probabilities)
-    assert table.attrs["expected_error"] == pytest.approx(0)
-    assert table["images"].max() == 400

@@ -47,15 +47,9 @@ def test_grad_cam_of_global_average_pooling_is_the_weighted_sum_of_the_maps():
     keras.utils.set_random_seed(0)
     layers = keras.layers
     maps = layers.Conv2D(5, 3, activation="relu")
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1), dtype="uint8"),
-            layers.Rescaling(1 / 255),
-            maps,
-            layers.GlobalAveragePooling2D(),
-            layers.Dense(4, activation="softmax"),
-        ]
-    )
+    pooling, last = layers.GlobalAveragePooling2D(), layers.Dense(4, activation="softmax")
+    scale = layers.Rescaling(1 / 255)
+    model = keras.Sequential([keras.Input((28, 28, 1), dtype="uint8"), scale, maps, pooling, last])
     classes = np.array([2, 3, 0])
     found = inspection.gradient_class_activation(model, IMAGES, classes, maps)
     outputs = keras.Model(model.inputs[0], maps.output).predict(IMAGES, verbose=0)
@@ -68,27 +62,19 @@ def test_grad_cam_of_global_average_pooling_is_the_weighted_sum_of_the_maps():
 
 def test_penultimate_features_are_the_inputs_of_the_last_layer():
     layers = keras.layers
-    model = keras.Sequential(
-        [keras.Input((28, 28, 1), dtype="uint8"), layers.Flatten(), layers.Dense(4), layers.Dense(3)]
-    )
+    image = keras.Input((28, 28, 1), dtype="uint8")
+    model = keras.Sequential([image, layers.Flatten(), layers.Dense(4), layers.Dense(3)])
     features = inspection.penultimate_features(model, IMAGES)
     kernel, bias = model.layers[-1].get_weights()
     np.testing.assert_allclose(features @ kernel + bias, model.predict(IMAGES, verbose=0), rtol=1e-4)
 
 
-def test_an_image_without_a_perturbation_stays_the_same():
-    np.testing.assert_array_equal(inspection.perturb(IMAGES[0]), IMAGES[0])
-
-
-def test_an_image_is_shifted_and_its_border_is_background():
+def test_an_image_is_shifted_and_rotated_and_its_border_is_background():
     image = IMAGES[0]
     moved = inspection.perturb(image, right=3, down=-2)
     np.testing.assert_array_equal(moved[:-2, 3:], image[2:, :-3])
     assert not moved[-2:].any() and not moved[:, :3].any()
-
-
-def test_an_image_is_rotated_counterclockwise():
-    np.testing.assert_array_equal(inspection.perturb(IMAGES[0], angle=90), np.rot90(IMAGES[0]))
+    np.testing.assert_array_equal(inspection.perturb(image, angle=90), np.rot90(image))
 
 
 def test_noise_has_the_given_standard_deviation():

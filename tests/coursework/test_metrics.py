@@ -1,12 +1,12 @@
 import keras
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from coursework import metrics, models
-from tests.running import FUZZ_CASES
+from tests.coursework.damage import many
 
 CLASSES = 5
 
@@ -32,23 +32,16 @@ def score_in_batches(labels, probabilities, batch_size, weights=None):
     return float(metric.result())
 
 
-@settings(max_examples=FUZZ_CASES, deadline=None)
+@many
 @given(predictions(), st.integers(1, 40))
-def test_the_f1_equals_that_of_scikit_learn_for_any_batch_size(data, batch_size):
-    labels, probabilities, _ = data
-    expected = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0)
-    assert score_in_batches(labels, probabilities, batch_size) == pytest.approx(expected, abs=1e-6)
-
-
-@settings(max_examples=FUZZ_CASES, deadline=None)
-@given(predictions(), st.integers(1, 40))
-def test_the_f1_equals_that_of_scikit_learn_with_sample_weights(data, batch_size):
+def test_the_f1_equals_that_of_scikit_learn_for_any_batch_size_and_weights(data, batch_size):
     labels, probabilities, weights = data
-    expected = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0, sample_weight=weights)
-    assert score_in_batches(labels, probabilities, batch_size, weights) == pytest.approx(expected, abs=1e-6)
+    for used in (None, weights):
+        expected = f1_score(labels, probabilities.argmax(axis=1), average="macro", zero_division=0, sample_weight=used)
+        assert score_in_batches(labels, probabilities, batch_size, used) == pytest.approx(expected, abs=1e-6)
 
 
-@settings(max_examples=FUZZ_CASES, deadline=None)
+@many
 @given(predictions())
 def test_labels_as_indices_columns_or_one_hot_give_the_same_f1(data):
     labels, probabilities, weights = data
@@ -56,15 +49,6 @@ def test_labels_as_indices_columns_or_one_hot_give_the_same_f1(data):
     one_hot = score_in_batches(np.eye(CLASSES)[labels], probabilities, 40, weights[:, np.newaxis])
     column = score_in_batches(labels[:, np.newaxis], probabilities, 40, weights)
     assert index == one_hot == column
-
-
-def test_the_f1_equals_the_one_by_hand():
-    labels = np.array([0, 0, 1, 1, 2])
-    probabilities = np.eye(3)[[0, 1, 1, 1, 0]]
-    metric = metrics.F1Score(num_classes=3)
-    metric.update_state(labels, probabilities)
-    # class 0: TP 1, FP 1, FN 1 -> 1/2; class 1: TP 2, FP 1, FN 0 -> 4/5; class 2: TP 0 -> 0
-    assert float(metric.result()) == pytest.approx((1 / 2 + 4 / 5 + 0) / 3)
 
 
 def test_the_f1_is_zero_before_any_data_and_after_a_reset():
@@ -81,36 +65,16 @@ def test_predictions_of_another_number_of_classes_are_rejected():
         metrics.F1Score().update_state(np.array([1]), np.eye(3)[[1]])
 
 
-def test_the_metric_is_rebuilt_from_its_configuration():
-    metric = metrics.F1Score(num_classes=7, name="macro")
-    again = keras.metrics.deserialize(keras.metrics.serialize(metric))
-    assert type(again) is metrics.F1Score
-    assert (again.num_classes, again.name) == (7, "macro")
-
-
-def compiled_model(loss):
-    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(CLASSES, activation="softmax")])
-    model.compile("adam", loss, metrics=["accuracy", metrics.F1Score(num_classes=CLASSES)])
-    return model
-
-
 @pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
-def test_a_model_reports_the_f1_of_scikit_learn_for_either_form_of_labels(loss):
+def test_a_model_and_its_loaded_copy_report_the_f1_of_scikit_learn_for_either_form_of_labels(tmp_path, loss):
     random = np.random.default_rng(1)
     inputs, labels = random.random((101, 6)), random.integers(0, CLASSES, 101)
     targets = np.eye(CLASSES)[labels] if loss.startswith("categorical") else labels
-    model = compiled_model(loss)
-    result = model.evaluate(inputs, targets, batch_size=7, verbose=0, return_dict=True)
-    expected = f1_score(labels, model.predict(inputs, verbose=0).argmax(axis=1), average="macro")
-    assert result["f1"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_loaded_model_reports_the_same_f1(tmp_path):
-    random = np.random.default_rng(1)
-    data = random.random((101, 6)), random.integers(0, CLASSES, 101)
-    model = compiled_model("sparse_categorical_crossentropy")
-    model.train_on_batch(*data)  # which builds the metrics that are saved
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(CLASSES, activation="softmax")])
+    model.compile("adam", loss, metrics=["accuracy", metrics.F1Score(num_classes=CLASSES)])
+    model.train_on_batch(inputs, targets)  # which builds the metrics that are saved
     models.save_model(model, tmp_path / "model.keras")
-    loaded = models.load_model(tmp_path / "model.keras")
-    results = [candidate.evaluate(*data, verbose=0, return_dict=True)["f1"] for candidate in (model, loaded)]
-    assert results[0] == results[1] > 0
+    expected = f1_score(labels, model.predict(inputs, verbose=0).argmax(axis=1), average="macro")
+    for one in (model, models.load_model(tmp_path / "model.keras")):
+        result = one.evaluate(inputs, targets, batch_size=7, verbose=0, return_dict=True)
+        assert result["f1"] == pytest.approx(expected, abs=1e-6)
