@@ -42,10 +42,3 @@ def test_a_name_of_utilities_is_defined_in_coursework_and_documented(name):
     else:  # a constant
         modules = [module for path, module in sys.modules.items() if path.startswith("coursework.")]
         assert any(getattr(module, name, None) is value for module in modules)
-
-
-def test_utilities_lists_one_name_a_line():
-    lines = (files.ROOT / "utilities.py").read_text(encoding="utf-8").splitlines()
-    assert len(lines) <= 100
-    for name in utilities.__all__:
-        assert sum(f'"{name}"' in line for line in lines) == 1, name

@@ -7,27 +7,9 @@ from coursework import inspection
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8)
 
 
-def test_gradients_vanish_through_deep_sigmoid_layers_only():
-    random = np.random.default_rng(0)
-    images, labels = random.integers(0, 256, (50, 4, 4, 1), dtype=np.uint8), random.integers(0, 3, 50)
-    ratios = {}
-    for activation in ("sigmoid", "relu"):
-        keras.utils.set_random_seed(0)
-        hidden = [keras.layers.Dense(32, activation=activation) for _ in range(8)]
-        scale, flatten = keras.layers.Rescaling(1 / 255), keras.layers.Flatten()
-        output = keras.layers.Dense(3, activation="softmax")
-        model = keras.Sequential([keras.Input((4, 4, 1), dtype="uint8"), scale, flatten, *hidden, output])
-        norms = inspection.gradient_norms(model, images, labels)
-        assert norms.index.tolist() == list(range(1, 10))
-        ratios[activation] = norms.iloc[0] / norms.iloc[-1]
-    assert ratios["sigmoid"] < 1e-3
-    assert ratios["relu"] > 1e-2
-
-
 def test_the_gradient_norm_of_a_softmax_layer_equals_the_one_by_hand():
-    model = keras.Sequential(
-        [keras.Input((2,)), keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")]
-    )
+    layer = keras.layers.Dense(2, activation="softmax", kernel_initializer="zeros")
+    model = keras.Sequential([keras.Input((2,)), layer])
     # gradient of the mean cross-entropy: x^T (p - y) / n with p = 1/2
     x, labels = np.array([[1.0, 2.0], [3.0, 0.0]]), np.array([0, 1])
     gradient = x.T @ (np.full((2, 2), 0.5) - np.eye(2)[labels]) / 2
@@ -37,9 +19,7 @@ def test_the_gradient_norm_of_a_softmax_layer_equals_the_one_by_hand():
 def test_dead_units_are_zero_for_all_images():
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)])
     model.layers[0].set_weights([np.array([[1.0, -1.0, 0.0]]), np.array([0.0, 0.0, -1.0])])
-    table = inspection.dead_units(model, np.array([[1.0], [2.0]]))
-    assert table["units"].tolist() == [3]
-    assert table["never active"].tolist() == [2]
+    assert inspection.dead_units(model, np.array([[1.0], [2.0]]))[["units", "never active"]].values.tolist() == [[3, 2]]
     assert inspection.dead_units(model, np.array([[1.0], [-2.0]]))["never active"].tolist() == [1]
 
 

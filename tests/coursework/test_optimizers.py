@@ -28,29 +28,23 @@ def updated_by_muon(model, **options):
     before = [variable.numpy() for variable in variables]
     random = np.random.default_rng(0)
     optimizer.apply([keras.ops.array(random.normal(size=array.shape), "float32") for array in before], variables)
-    changed = [(variable.numpy() != array).any() for variable, array in zip(variables, before, strict=True)]
-    return [
-        variable.path.split("/")[-2:] for variable, is_changed in zip(variables, changed, strict=True) if is_changed
-    ]
+    pairs = zip(variables, before, strict=True)
+    return [variable.path.split("/")[-2:] for variable, array in pairs if (variable.numpy() != array).any()]
 
 
-def small_network():
-    return keras.Sequential(
-        [
-            keras.Input((8, 8, 1)),
-            layers.Conv2D(8, 3, name="first"),
-            layers.BatchNormalization(name="normalisation"),
-            layers.Conv2D(8, 3, name="second"),
-            layers.Flatten(),
-            layers.Dense(16, name="hidden"),
-            layers.Dense(3, activation="softmax", name="output"),
-        ]
-    )
-
-
-def test_muon_updates_large_kernels_but_no_bias_normalisation_or_output():
-    assert updated_by_muon(small_network()) == [["second", "kernel"], ["hidden", "kernel"]]
-    assert updated_by_muon(small_network(), exclude_layers=["hidden"]) == [["second", "kernel"]]
+def test_muon_updates_large_kernels_but_no_bias_normalisation_or_output_and_is_saved_with_its_settings(tmp_path):
+    first, second = layers.Conv2D(8, 3, name="first"), layers.Conv2D(8, 3, name="second")
+    hidden, output = layers.Dense(16, name="hidden"), layers.Dense(3, activation="softmax", name="output")
+    parts = [keras.Input((8, 8, 1)), first, layers.BatchNormalization(), second, layers.Flatten(), hidden, output]
+    model = keras.Sequential(parts)
+    assert updated_by_muon(model) == [["second", "kernel"], ["hidden", "kernel"]]
+    assert updated_by_muon(model, exclude_layers=["hidden"]) == [["second", "kernel"]]
+    model.compile(optimizers.Muon(0.01, adam_lr_ratio=0.3), "sparse_categorical_crossentropy")
+    model.optimizer.build(model.trainable_variables)
+    models.save_model(model, tmp_path / "model.keras")
+    loaded = models.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is optimizers.Muon
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
 
 
 @pytest.mark.parametrize(("rms_rate", "length"), [(None, 1), (0.2, 0.2 * np.sqrt(36))])
@@ -63,13 +57,3 @@ def test_the_update_of_a_convolution_is_an_orthogonal_matrix_of_the_chosen_size(
     optimizer.apply(gradients, model.trainable_variables)
     lengths = np.linalg.svd((kernel.numpy() - before).reshape(36, 8), compute_uv=False) / length
     assert 0.6 < lengths.min() < lengths.max() < 1.4
-
-
-def test_muon_is_saved_and_loaded_with_its_settings(tmp_path):
-    model = small_network()
-    model.compile(optimizers.Muon(0.01, adam_lr_ratio=0.3), "sparse_categorical_crossentropy")
-    model.optimizer.build(model.trainable_variables)
-    models.save_model(model, tmp_path / "model.keras")
-    loaded = models.load_model(tmp_path / "model.keras")
-    assert type(loaded.optimizer) is optimizers.Muon
-    assert loaded.optimizer.get_config() == model.optimizer.get_config()

@@ -12,9 +12,8 @@ from tests.coursework.damage import cut, cuts, many
 def test_written_predictions_are_read_back(tmp_path, predictions):
     path = tmp_path / "submission.csv"
     write_submission(path, np.array(predictions), len(predictions))
-    lines = path.read_bytes().split(b"\n")
-    assert lines[0] == b"ID,Prediction"
-    assert lines[1:] == [f"{row},{value}".encode() for row, value in enumerate(predictions)] + [b""]
+    lines = ["ID,Prediction", *(f"{row},{value}" for row, value in enumerate(predictions)), ""]
+    assert path.read_bytes() == "\n".join(lines).encode()
     assert read_submission(path, len(predictions)).tolist() == predictions
 
 
@@ -89,8 +88,7 @@ def test_any_text_is_read_exactly_or_rejected(tmp_path, rows, images, cuts):
     path.write_bytes(text.encode())
     try:
         predictions = read_submission(path, images)
-    except SubmissionError as error:
-        assert len(str(error)) > 10
+    except SubmissionError:
         assert text != valid or images == 0
     else:
         assert text.splitlines()[1:] == [f"{row},{value}" for row, value in enumerate(predictions)]
