@@ -205,43 +205,34 @@ def test_a_changed_checkpoint_is_restored_completely_or_reported(tmp_path, tiny_
             assert re.fullmatch(r"model.npz is damaged and not used \(.+\)", "".join(said))
 
 
-@pytest.mark.parametrize("is_nested", [False, True])
-def test_the_numbers_in_default_names_do_not_change_the_identity(is_nested):
-    layers, identities, names = keras.layers, [], []
-    for _ in range(2):
-        nested = [keras.Sequential([layers.Dense(5, activation=layers.LeakyReLU()), layers.Softmax()])] * is_nested
-        model = small_layers(*nested)
-        model.compile(optimizers.Muon(0.1), "mse", metrics=[F1Score(num_classes=3)])
-        identities.append(checkpoint.training_identity(model, [], {}) | {"initial weights": None})
-        names.append([layer.name for layer in model.layers])
-    assert names[0] != names[1]
-    assert identities[0] == identities[1]
+def identity_of_layers(output, inputs):
+    model = keras.Model(inputs, output)
+    model.compile(optimizers.Muon(0.1), "mse", metrics=[F1Score(num_classes=3)])
+    return checkpoint.training_identity(model, [], {}) | {"initial weights": None}
 
 
-def test_other_connections_or_another_chosen_name_change_the_identity():
-    def layers_hash(model):
-        model.compile("adam", "mse")
-        return checkpoint.training_identity(model, [], {})["layers"]
+def test_the_identity_covers_connections_and_chosen_names_but_not_the_numbers_in_default_names():
+    inputs = keras.Input((4, 4, 1))
 
-    inputs = keras.Input((4, 4, 1), dtype="uint8")
-    first, second = (keras.layers.Conv2D(1, 1, padding="same") for _ in range(2))
-    between = first(inputs)
-    sums = [keras.layers.add([second(between), skipped]) for skipped in (inputs, between)]
-    connected = [keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(output))) for output in sums]
-    named = [keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=name)]) for name in ("a", "b")]
-    for pair in (connected, named):
-        assert len(set(map(layers_hash, pair))) == 2
+    def build(**options):
+        first, second = (keras.layers.Conv2D(1, 1) for _ in range(2))
+        nested = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(5, activation=keras.layers.LeakyReLU())])
+        between = first(inputs)
+        for skipped in (inputs, between):
+            output = keras.layers.Dense(3, **options)(nested(keras.layers.add([second(between), skipped])))
+            yield identity_of_layers(output, inputs)
+
+    (plain, connected), (again, _), (named, _) = build(), build(), build(name="chosen")
+    assert plain == again
+    assert connected != plain != named
 
 
-@pytest.mark.parametrize(
-    ("name", "is_covered"),
-    [("training", True), ("augmentation", True), ("optimizers", True), ("metrics", True), ("progress", False)],
-)
-def test_an_edit_of_a_module_changes_the_hash_if_it_computes_the_training(tmp_path, monkeypatch, name, is_covered):
+def test_an_edit_of_a_module_changes_the_hash_if_it_computes_the_training(tmp_path, monkeypatch):
     for path in Path(checkpoint.__file__).parent.glob("*.py"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.setattr(checkpoint, "__file__", str(tmp_path / "checkpoint.py"))
-    assert checkpoint.training_code_sha256() == checkpoint.CODE_SHA256
-    with (tmp_path / f"{name}.py").open("a") as file:
-        file.write("# edited\n")
-    assert (checkpoint.training_code_sha256() != checkpoint.CODE_SHA256) == is_covered
+    hashes = [checkpoint.CODE_SHA256]
+    for name in ("progress", "training", "augmentation", "optimizers", "metrics"):
+        (tmp_path / f"{name}.py").write_text("# edited")
+        hashes.append(checkpoint.training_code_sha256())
+    assert hashes[0] == hashes[1] and len(set(hashes)) == 5

@@ -118,18 +118,6 @@ def test_the_courses_own_file_is_used_as_it_is_and_its_test_labels_are_unknown(f
     assert path.read_bytes() == before
 
 
-def test_a_course_file_placed_during_the_build_stays(folder, monkeypatch):
-    (folder / "Fashion_MNIST.h5").unlink()
-    load_idx = course_split.load_idx
-
-    def load_while_a_file_is_placed(*arguments):
-        write_course_file(folder)
-        return load_idx(*arguments)
-
-    monkeypatch.setattr(course_split, "load_idx", load_while_a_file_is_placed)
-    assert not load(folder)["y_train"].any()
-
-
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -105,10 +105,3 @@ def test_feature_maps_are_those_after_the_non_linearity(lenet5):
         options = explore.feature_maps(model, IMAGES).widgets["layer"].options[1:]
         expected = [layer.name for layer in model.layers if isinstance(layer, kind)]
         assert [option.split()[1].strip(",") for option in options] == expected
-
-
-def test_a_reliability_diagram_shows_the_calibration_error_of_each_model():
-    certain = np.eye(10)[LABELS]
-    shown = explore.reliability(LABELS, {"perfect": certain, "wrong": np.roll(certain, 1, axis=1)}).picture.value
-    assert "perfect: expected calibration error 0.000" in shown
-    assert "wrong: expected calibration error 1.000" in shown

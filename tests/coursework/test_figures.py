@@ -1,14 +1,7 @@
-import base64
-import io
-import re
-
-import matplotlib
-import matplotlib.pyplot
 import numpy as np
 import pandas as pd
 import pytest
 from IPython.core.formatters import DisplayFormatter
-from PIL import Image
 
 from coursework import figures
 from coursework.augmentation import Augmentation
@@ -50,20 +43,6 @@ def test_a_figure_is_shown_as_vectors_with_its_caption_and_description(name):
     assert f"<dc:title>{figure.caption}</dc:title>" in contents["image/svg+xml"]
 
 
-def test_images_in_a_figure_have_at_least_200_dots_per_inch():
-    svg = figures.plot_samples(IMAGES, LABELS, CLASSES, per_class=2).svg()
-    images = re.findall(r'xlink:href="data:image/png;base64,([^"]+)"[^>]* width="([\d.]+)"', svg)
-    assert len(images) == 20
-    for content, points in images:
-        assert Image.open(io.BytesIO(base64.b64decode(content))).width / (float(points) / 72) >= 200
-
-
-def test_plotting_changes_no_global_state():
-    before = dict(matplotlib.rcParams), matplotlib.pyplot.get_fignums()
-    figures.plot_class_distribution({"a": np.arange(10)}, DIGITS).svg()
-    assert (dict(matplotlib.rcParams), matplotlib.pyplot.get_fignums()) == before
-
-
 def test_the_class_distribution_shows_all_ten_classes():
     labels = np.repeat(np.arange(10), np.arange(1, 11))
     figure = figures.plot_class_distribution({"training": labels}, CLASSES)
@@ -90,18 +69,12 @@ def test_a_confusion_matrix_shows_its_counts_and_the_number_of_errors():
     assert (texts.count("50"), texts.count("7")) == (10, 1)
 
 
-@pytest.mark.parametrize(
-    ("first", "caption"), [(0, "The 3 most confident of 3 mistakes"), (1, "Mistakes 2 to 3 of 3, the most confident")]
-)
-def test_the_most_confident_mistakes_are_shown_first(first, caption):
+def test_the_most_confident_mistakes_are_shown_first():
     labels, probabilities = np.array([0, 1, 2, 3]), np.eye(10)[[1, 1, 3, 4]] * [[0.6], [0.9], [0.99], [0.7]]
-    figure = figures.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES, first=first)
-    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
-    shown = ["Pullover (0.0%)", "Dress (99.0%)"], ["Dress (0.0%)", "Coat (70.0%)"], ["T-shirt", "Trouser (60.0%)"]
-    for title, words in zip(titles, shown[first:], strict=True):
-        assert all(word in title for word in words)
-    assert figure.caption.startswith(caption)
+    figure = figures.plot_mistakes(IMAGES[:4], labels, probabilities, CLASSES, first=1)
+    assert figure.caption.startswith("Mistakes 2 to 3 of 3, the most confident first")
     assert "Dress (0.0%) predicted as Coat (70.0%); T-shirt" in figure.description
+    assert "Trouser (60.0%)" in [axis.get_title() for axis in figure.axes if axis.get_title()][1]
 
 
 def test_augmented_images_are_those_of_the_training():

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from coursework import study, study_figures
-from tests.coursework.study_runs import CLAIMS, frozen_garbage, runs_with_effects  # noqa: F401
+from tests.coursework.study_runs import CLAIMS, runs_with_effects
 
 
 def plot_effects(runs):
@@ -34,14 +34,6 @@ def test_the_learning_curves_of_each_claim_are_means_over_the_seeds_and_include_
     assert [line.get_label() for line in charts["use"]] == ["baseline", "c"]
     expected = epochs[epochs["variant"] == "a"].groupby("epoch")["val_f1"].mean()
     assert charts["harm"][1].get_ydata().tolist() == pytest.approx(expected.tolist())
-
-
-def test_only_the_lowest_learning_curves_of_each_column_have_an_axis_of_epochs():
-    runs = runs_with_effects({"a": -0.02, "b": -0.03, "c": 0})
-    variants = [runs.assign(variant=name, claim=name) for name in "abcd"]
-    figure = study_figures.plot_learning_curves(pd.concat(variants).assign(epoch=1, val_f1=0.5))
-    labelled = {axis.get_title(): axis.get_xlabel() for axis in figure.axes if axis.get_title()}
-    assert labelled == {"a": "", "b": "epoch", "c": "epoch", "d": "epoch"}
 
 
 def plot_cost(runs, status="finished"):

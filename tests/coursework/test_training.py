@@ -1,4 +1,3 @@
-import os
 import signal
 
 import keras
@@ -124,23 +123,18 @@ def test_averaged_weights_are_validated_and_kept_but_not_trained_on():
     assert are_equal(weights_trained_with_averages(True), weights_trained_with_averages(False))
 
 
-class Interrupt(keras.callbacks.Callback):
-    """Interrupts the process in an epoch, or in its validation, as the button in Jupyter does."""
+def interrupt(epoch, in_validation=False):
+    """A callback that interrupts the process in an epoch, or in its validation, as the button in Jupyter does."""
+    begun = []
 
-    def __init__(self, epoch, in_validation=False):
-        super().__init__()
-        self.epoch, self.in_validation, self.now = epoch, in_validation, 0
+    def interrupt_process(batch, logs):
+        if len(begun) == epoch and (in_validation or batch > 0):
+            signal.raise_signal(signal.SIGINT)
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self.now = epoch + 1
-
-    def on_train_batch_begin(self, batch, logs=None):
-        if self.now == self.epoch and batch > 0 and not self.in_validation:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    def on_test_batch_begin(self, batch, logs=None):
-        if self.now == self.epoch and self.in_validation:
-            os.kill(os.getpid(), signal.SIGINT)
+    place = "on_test_batch_begin" if in_validation else "on_train_batch_begin"
+    return keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda epoch, logs: begun.append(epoch), **{place: interrupt_process}
+    )
 
 
 @pytest.fixture
@@ -161,8 +155,7 @@ def notebook(monkeypatch):
 @pytest.mark.parametrize(("in_validation", "finished"), [(False, 1), (True, 2)])
 def test_an_interrupt_in_a_notebook_keeps_the_history_and_the_best_weights(tmp_path, notebook, in_validation, finished):
     model, handler = small_model(), signal.getsignal(signal.SIGINT)
-    interrupt = Interrupt(epoch=2, in_validation=in_validation)
-    history = train(model, epochs=3, checkpoint=tmp_path / "model.npz", callbacks=[interrupt])
+    history = train(model, epochs=3, checkpoint=tmp_path / "model.npz", callbacks=[interrupt(2, in_validation)])
     assert len(history) == finished
     assert f"Interrupted after epoch {finished} of 3" in notebook[0]
     assert "run the cells again" in notebook[0]
@@ -171,7 +164,7 @@ def test_an_interrupt_in_a_notebook_keeps_the_history_and_the_best_weights(tmp_p
 
 
 def test_a_training_interrupted_in_a_notebook_resumes_in_the_same_kernel(tmp_path, notebook, reference_weights):
-    train(small_model(), checkpoint=tmp_path / "model.npz", callbacks=[Interrupt(epoch=2)])
+    train(small_model(), checkpoint=tmp_path / "model.npz", callbacks=[interrupt(2)])
     notebook.clear()
     model = small_model()  # Keras gives its layers other names than before
     train(model, checkpoint=tmp_path / "model.npz")
@@ -181,12 +174,12 @@ def test_a_training_interrupted_in_a_notebook_resumes_in_the_same_kernel(tmp_pat
 
 def test_an_interrupt_before_the_first_epoch_ended_is_reported(notebook):
     with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
-        train(small_model(), callbacks=[Interrupt(epoch=1)])
+        train(small_model(), callbacks=[interrupt(1)])
 
 
 def test_an_interrupt_in_a_headless_kernel_ends_the_run():
     with pytest.raises(KeyboardInterrupt):
-        train(small_model(), callbacks=[Interrupt(epoch=2)])
+        train(small_model(), callbacks=[interrupt(2)])
 
 
 @pytest.mark.parametrize(("momentum", "warned"), [(0.99, True), (0.6, False)])
