@@ -19,9 +19,17 @@ import numpy as np
 import pytest
 
 from coursework import course_split, data, files
-from tests.running import copy_project, make
+from tests.running import MARK, copy_project, heed_signals, make, stop
 
 # --- Data -----------------------------------------------------------------------------------------
+
+
+DAMAGE = {
+    "wrong bytes": lambda content: gzip.compress(bytes(len(gzip.decompress(content)))),
+    "no gzip": lambda content: b"<html>Please log in to the hotel's network</html>",
+    "too much": lambda content: gzip.compress(gzip.decompress(content) + bytes(10_000_000)),
+    "truncated file": lambda content: content[: len(content) // 2],
+}
 
 
 class LocalMirror:
@@ -48,27 +56,17 @@ class LocalMirror:
         content = self.contents.get(handler.path.lstrip("/"))
         if self.behaviour == "silent":
             time.sleep(5)
-            return
-        if content is None or self.behaviour == "missing":
+        elif content is None or self.behaviour == "missing":
             handler.send_error(404)
-            return
-        if self.behaviour == "wrong bytes":
-            content = gzip.compress(bytes(len(gzip.decompress(content))))
-        if self.behaviour == "no gzip":
-            content = b"<html>Please log in to the hotel's network</html>"
-        if self.behaviour == "too much":
-            content = gzip.compress(gzip.decompress(content) + bytes(10_000_000))
-        if self.behaviour == "truncated file":
-            content = content[: len(content) // 2]
-        handler.send_response(200)
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        if self.behaviour == "truncated answer":
-            content = content[: len(content) // 2]
-        pause = 0.05 if self.behaviour == "slowly" else 0
-        for start in range(0, len(content), 1000):
-            handler.wfile.write(content[start : start + 1000])
-            time.sleep(pause)
+        else:
+            content = DAMAGE.get(self.behaviour, bytes)(content)
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(content)))
+            handler.end_headers()
+            sent = len(content) // 2 if self.behaviour == "truncated answer" else len(content)
+            for start in range(0, sent, 1000):
+                handler.wfile.write(content[start : min(start + 1000, sent)])
+                time.sleep(0.05 if self.behaviour == "slowly" else 0)
 
     def close(self) -> None:
         self.server.shutdown()
@@ -203,7 +201,25 @@ def new_project(tmp_path_factory):
     return copy_project(tmp_path_factory.mktemp("project") / "new")
 
 
-# --- Disks, variables, faults ---------------------------------------------------------------------
+# --- Processes, disks, variables ------------------------------------------------------------------
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a command, marked for `kernels`; returns its process and its log. The test's end kills what still runs."""
+    started = []
+
+    def start_command(folder: Path, variables: dict[str, str], *command: object) -> tuple[subprocess.Popen, Path]:
+        log = tmp_path / f"{len(started)}.log"
+        options = {"cwd": folder, "env": variables | MARK, "stderr": subprocess.STDOUT, "start_new_session": True}
+        with log.open("w") as output:
+            words = list(map(str, command))
+            started.append(subprocess.Popen(words, stdout=output, preexec_fn=heed_signals, **options))
+        return started[-1], log
+
+    yield start_command
+    for process in started:
+        stop(process)
 
 
 @pytest.fixture
@@ -212,13 +228,13 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
 
-    def mount(*options):
-        command = ["mount", "-t", "tmpfs", *options, "tmpfs", str(folder)]
+    def mount(options):
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
         return subprocess.run(command, capture_output=True, text=True)
 
-    if (mounted := mount("-o", "size=64k")).returncode:
+    if (mounted := mount("size=64k")).returncode:
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
-    yield folder, lambda options: mount("-o", f"remount,{options}")
+    yield folder, lambda options: mount(f"remount,{options}")
     subprocess.run(["umount", str(folder)], check=True)
 
 

@@ -15,7 +15,7 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 """The project that the tests belong to, whatever `coursework.files.ROOT` is set to."""
-MARK = "COURSEWORK_TEST"
+MARK = {"COURSEWORK_TEST": str(os.getpid())}
 """An environment variable that identifies the processes of a test, also after their parent has ended."""
 TIME_LIMIT = 400
 FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
@@ -28,9 +28,8 @@ def copy_project(folder: Path) -> Path:
 
     Untracked files in `reports/` stay behind, so that nothing is made yet.
     """
-    tracked = _git_files("--cached")
     untracked = [name for name in _git_files("--others", "--exclude-standard") if not name.startswith("reports/")]
-    for name in tracked + untracked:
+    for name in _git_files("--cached") + untracked:
         if (ROOT / name).exists():  # git lists a deleted file until its deletion is staged
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
@@ -48,8 +47,13 @@ def _git_files(*options: str) -> list[str]:
 
 def make(project: Path, *arguments: str, variables: Mapping[str, str] = os.environ) -> subprocess.CompletedProcess[str]:
     """Run make with the smoke profile in a copy of the project, as a user would."""
-    command = ["make", "PROFILE=smoke", *arguments]
-    return subprocess.run(command, cwd=project, env=environment(project, variables), capture_output=True, text=True)
+    return run_command(project, "make", "PROFILE=smoke", *arguments, variables=variables)
+
+
+def run_command(project: Path, *command: object, variables: Mapping[str, str] = os.environ):
+    """Run a command in a copy of the project to its end, and return what it printed."""
+    words = list(map(str, command))
+    return subprocess.run(words, cwd=project, env=environment(project, variables), capture_output=True, text=True)
 
 
 def environment(project: Path, variables: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -70,12 +74,12 @@ def write_notebook(path: Path, values: Mapping[str, str]) -> None:
     nbformat.write(notebook, path)
 
 
-def kernels(mark: str) -> list[psutil.Process]:
-    """The kernels that were started with this mark, directly or through other processes."""
+def kernels() -> list[psutil.Process]:
+    """The kernels below the commands that this process has started with `MARK`, also if their parents have ended."""
     found = []
     for process in psutil.process_iter(["cmdline"]):
         with contextlib.suppress(psutil.Error):
-            if "ipykernel_launcher" in (process.info["cmdline"] or []) and process.environ().get(MARK) == mark:
+            if "ipykernel_launcher" in (process.info["cmdline"] or []) and MARK.items() <= process.environ().items():
                 found.append(process)
     return found
 
@@ -98,9 +102,7 @@ def heed_signals():
 def stop(process: subprocess.Popen) -> None:
     """Kill a process and its descendants."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        for one in psutil.Process(process.pid).children(recursive=True):
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
     process.wait()

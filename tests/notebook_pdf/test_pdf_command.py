@@ -80,7 +80,6 @@ def test_the_command_loads_neither_jupyter_nor_numpy():
 
 
 @pytest.mark.slow
-@pytest.mark.fault("a notebook that takes for ever, or all memory")
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems lack these limits")
 @pytest.mark.parametrize(
     ("limit", "value", "cell", "sentence"),

@@ -1,11 +1,11 @@
 """The grid of the experiments: its runs, and the errors in its file."""
 
 import re
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import nbformat
+import numpy as np
 import pytest
 
 from pipeline.errors import UserError
@@ -36,31 +36,21 @@ def read(tmp_path):
     return lambda text: path.write_text(text, encoding="utf-8") and read_grid(path)
 
 
-@pytest.fixture
-def runs(read):
-    return read(GRID)
-
-
-def test_a_grid_has_every_variant_with_every_seed_and_the_full_budget_last(runs):
+def test_a_grid_has_every_variant_with_every_seed_and_the_full_budget_last(read):
+    runs = read(GRID)
     assert [run.name for run in runs] == [
         *(f"{variant}, seed {seed}" for seed in (1, 2) for variant in ("baseline", "no dropout", "half the dropout")),
         "baseline, seed 7, full budget",
         "no dropout, seed 7, full budget",
     ]
-    assert [run.parameters["seed"] for run in runs] == [1, 1, 1, 2, 2, 2, 7, 7]
-
-
-def test_a_variant_overrides_the_baseline_and_the_full_budget_overrides_the_variant(runs):
     baseline, variant, full = runs[0].parameters, runs[1].parameters, runs[7].parameters
     assert {name: variant[name] for name in variant if variant[name] != baseline[name]} == {"dropout": 0}
     assert {name: full[name] for name in full if full[name] != variant[name]} == {"share": 1, "seed": 7}
-    assert (runs[1].claim, runs[7].claim) == ("dropout", "dropout")
     assert (runs[0].cost, runs[6].cost) == (pytest.approx(0.02), 2)  # in passes over the whole training set
 
 
-@pytest.mark.parametrize(("old", "new"), [("dropout: 0}", "dropout: 0.0}"), ("{share: 1.0}", "{share: 1}")])
-def test_a_whole_number_and_its_decimal_form_are_the_same_run(read, old, new):
-    first, second = (read(text) for text in (GRID, GRID.replace(old, new)))
+def test_a_whole_number_and_its_decimal_form_are_the_same_run(read):
+    first, second = (read(text) for text in (GRID, GRID.replace("dropout: 0}", "dropout: 0.0}").replace("1.0", "1")))
     assert [repr(run.parameters) for run in first] == [repr(run.parameters) for run in second]
 
 
@@ -69,30 +59,22 @@ def test_a_whole_number_and_its_decimal_form_are_the_same_run(read, old, new):
     [
         ("seeds: [1, 2]", "seeds: [1, 2", 2, "not valid YAML"),
         ("full_budget:", "full:", 3, "full can't be set here: expected seeds, baseline, full_budget, claims"),
-        ("baseline: {share: 0.01, epochs: 2}\n", "", 1, "baseline is missing"),
         ("    claim: Dropout helps.\n", "", 8, "claim is missing"),
         ("dropout: 0}", "droput: 0}", 12, "droput can't be set here: did you mean dropout?"),
         ("dropout: 0}", "dropout: 3}", 12, "dropout is 3: it should be less than or equal to 2"),
         ("dropout: 0}", "seed: 3}", 12, "seed can't be set here"),
         ("dropout: 0}", "dropout: 0.5}", 13, "'half the dropout' has the same parameters as 'no dropout'"),
-        ("dropout: 0}", "dropout: 1}", 12, "'no dropout' has the same parameters as 'baseline'"),
-        ("half the dropout:", "no dropout:", 13, "duplicate key"),
         ("half the dropout:", "baseline:", 13, "the name of the variant 'baseline' is a duplicate"),
-        ("half the dropout:", "3:", 13, "is 3: it should be a valid string"),
-        ("seeds: [1, 2]", "seeds: []", 1, "seeds is []: List should have at least 1 item"),
         ("seeds: [1, 2]", "seeds: [1, -2]", 1, "seeds.1 is -2: it should be greater than or equal to 0"),
         ("seeds: [1, 2]", "seeds: [1, 1]", 1, "seeds is [1, 1]: 1 is a duplicate"),
         ("expect: {f1: lower,", "expect: {f1: worse,", 10, "expect.f1 is 'worse': it should be 'lower' or 'higher'"),
-        ("expect: {f1: lower,", "expect: {f2: lower,", 10, "it should be 'f1' or 'overfitting'"),
         ("[baseline, no dropout]", "[baseline, noise]", 6, "no claim has a variant 'noise'"),
-        ("[baseline, no dropout]", "[baseline, baseline]", 6, "the name of the variant 'baseline' is a duplicate"),
-        ("{share: 1.0}", "{share: 0.01}", 6, "'baseline' has the same parameters as 'baseline'"),
         ("{share: 1.0}", "{dropout: 0.2}", 6, "'no dropout' changes dropout, so the full budget can't set it"),
         (
-            GRID,
-            f"{GRID}  - {{name: dropout, claim: C, expect: {{f1: lower}}, variants: {{a: {{l1: 1}}}}}}",
-            14,
-            "'dropout' is a",
+            "claims:",
+            "claims:\n  - {name: dropout, claim: C, expect: {f1: lower}, variants: {a: {l1: 1}}}",
+            9,
+            "'dropout'",
         ),
     ],
 )
@@ -102,26 +84,9 @@ def test_an_invalid_grid_is_refused_with_the_line(read, old, new, line, words):
         read(GRID.replace(old, new, 1))
 
 
-def test_a_missing_grid_is_refused():
+def test_a_missing_grid_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"none\.yaml can't be read: No such file"):
-        read_grid(Path("none.yaml"))
-
-
-def test_the_committed_grid_is_as_large_as_the_assignment_s_claims_ask_for():
-    runs = [run for run in read_grid() if run.budget == "reduced"]
-    assert len({run.claim for run in runs}) > 9  # the baseline's counts as one
-    assert len({run.variant for run in runs}) >= 25
-    assert len({run.seed for run in runs}) >= 5
-    assert all(run.parameters["threads"] == 1 for run in runs)
-
-
-def layers_of(model):
-    """Class, output and weights of each layer; an activation counts as a layer of its own."""
-    for layer in model.layers:
-        activation = getattr(layer, "activation", None)
-        yield type(layer).__name__, layer.output.shape, layer.count_params(), getattr(layer, "rate", None)
-        if type(layer).__name__ in ("Conv2D", "Dense") and activation is keras.activations.relu:
-            yield "ReLU", layer.output.shape, 0, None
+        read_grid(tmp_path / "none.yaml")
 
 
 def experiment_model(modules=keras, **values):
@@ -134,31 +99,33 @@ def experiment_model(modules=keras, **values):
 
 
 def test_the_baseline_is_iteration_2():
-    assert list(layers_of(experiment_model())) == list(layers_of(notebook_model("part2_fashion_mnist", "iteration2")))
+    ours, theirs = models = experiment_model(), notebook_model("part2_fashion_mnist", "iteration2")
+    ours.set_weights(theirs.get_weights())
+    images = np.random.default_rng(0).integers(0, 256, (2, 28, 28, 1), np.uint8)
+    np.testing.assert_array_equal(*(model(images) for model in models))
+    rates = [[layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] for model in models]
+    assert rates[0] == rates[1] == [0.3, 0.4, 0.25]
 
 
-class UnbuiltModel:
-    """Collects the layers of a model without building them, which takes most of the time."""
+class Layers(list):
+    """In place of a model, which would build its layers; that takes most of the time."""
 
     def __init__(self, layers, name):
-        self.layers = list(layers)
+        super().__init__(layers)
 
-    def add(self, layer):
-        self.layers.append(layer)
+    add = list.append
 
 
 def configurations(parameters):
     """Class and configuration of each layer, without the names."""
-    model = experiment_model(SimpleNamespace(**vars(keras) | {"Sequential": UnbuiltModel}), **parameters)
-    layers = [layer for layer in model.layers if isinstance(layer, keras.Layer)]
-    return [(type(layer), layer.get_config() | {"name": None}) for layer in layers]
+    layers = experiment_model(SimpleNamespace(**vars(keras) | {"Sequential": Layers}), **parameters)
+    return [(type(layer), layer.get_config() | {"name": None}) for layer in layers if isinstance(layer, keras.Layer)]
 
 
 def test_each_variant_of_the_committed_grid_changes_the_network_or_its_training():
-    baseline = configurations({})
-    unchanged = {
-        run.variant
-        for run in read_grid()
-        if run.seed == 1 and run.budget == "reduced" and configurations(run.parameters) == baseline
-    }
+    baseline, runs = configurations({}), [run for run in read_grid() if run.seed == 1 and run.budget == "reduced"]
+    assert (
+        len(runs) >= 25 and len({run.claim for run in runs}) > 9
+    )  # as the assignment asks; the baseline counts as one
+    unchanged = {run.variant for run in runs if configurations(run.parameters) == baseline}
     assert unchanged == {"baseline", "batch of 32", "batch of 64", "batch of 256", "batch of 512"}

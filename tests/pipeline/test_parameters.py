@@ -21,24 +21,22 @@ members: list = []  # names
 OWN = {"name": "x", "epochs": 20, "rate": 1e-3, "share": 0.5, "schedule": "cosine", "members": []}
 
 
-def write_notebook(folder, source):
-    """A notebook with this cell of parameters."""
-    cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
-    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), folder / "small.ipynb")
-    return folder / "small.ipynb"
-
-
 @pytest.fixture
-def notebook(tmp_path):
-    return write_notebook(tmp_path, NOTEBOOK)
+def write(tmp_path):
+    """Writes a notebook with this cell of parameters."""
+
+    def write_notebook(source=NOTEBOOK):
+        cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+        metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "small.ipynb")
+        return tmp_path / "small.ipynb"
+
+    return write_notebook
 
 
-@pytest.mark.parametrize(
-    "values", [{}, {"name": "", "epochs": 1, "rate": 1, "share": 0.001, "schedule": "constant", "members": ["a"]}]
-)
-def test_values_that_fit_are_completed_with_the_notebook_s_own(notebook, values):
-    assert parameters.check_parameters(notebook, values) == OWN | values
+def test_values_that_fit_are_completed_with_the_notebook_s_own(write):
+    values = {"name": "", "epochs": 1, "rate": 1, "share": 0.001, "schedule": "constant"}
+    assert parameters.check_parameters(write(), values) == OWN | values
 
 
 @pytest.mark.parametrize(
@@ -46,7 +44,6 @@ def test_values_that_fit_are_completed_with_the_notebook_s_own(notebook, values)
     [
         ("epoch", 3, "can't be set here: did you mean epochs?"),
         ("epochs", 0, "is 0: it should be greater than or equal to 1"),
-        ("epochs", 1001, "is 1001: it should be less than or equal to 1000"),
         ("epochs", 1.5, "is 1.5: it should be a valid integer"),
         ("epochs", True, "is True: it should be a valid integer"),
         ("rate", 0, "is 0: it should be greater than 0"),
@@ -55,9 +52,9 @@ def test_values_that_fit_are_completed_with_the_notebook_s_own(notebook, values)
         ("schedule", "linear", "is 'linear': it should be 'constant' or 'cosine'"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(notebook, name, value, words):
+def test_a_value_that_does_not_fit_is_refused(write, name, value, words):
     with pytest.raises(UserError, match=re.escape(f"small.ipynb: {name} {words}")):
-        parameters.check_parameters(notebook, {name: value})
+        parameters.check_parameters(write(), {name: value})
 
 
 @pytest.mark.parametrize(
@@ -68,27 +65,28 @@ def test_a_value_that_does_not_fit_is_refused(notebook, name, value, words):
         (None, "can't be read as a notebook"),
     ],
 )
-def test_a_wrong_notebook_is_refused(tmp_path, source, words):
-    path = write_notebook(tmp_path, source or "")
+def test_a_wrong_notebook_is_refused(write, source, words):
+    path = write(source or "")
     if source is None:
         path.write_text("not a notebook", encoding="utf-8")
     with pytest.raises(UserError, match=rf"^small\.ipynb:? {words}"):
         parameters.check_parameters(path, {})
 
 
-def test_an_edited_notebook_is_read_again(notebook, tmp_path):
-    parameters.check_parameters(notebook, {"epochs": 30})
-    os.utime(write_notebook(tmp_path, NOTEBOOK.replace("[1, 1000]", "[1, 25]")), (0, 0))  # surely another time
+def test_an_edited_notebook_is_read_again(write):
+    parameters.check_parameters(write(), {"epochs": 30})
+    edited = write(NOTEBOOK.replace("[1, 1000]", "[1, 25]"))
+    os.utime(edited, (0, 0))  # surely another time
     with pytest.raises(UserError, match="epochs is 30"):
-        parameters.check_parameters(notebook, {"epochs": 30})
+        parameters.check_parameters(edited, {"epochs": 30})
+
+
+# --- Files ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("profile", sorted(path.stem for path in parameters.PROFILES_FOLDER.glob("*.yaml")))
 def test_every_committed_profile_is_valid(profile):
     assert parameters.read_profile(profile, "part1_mnist")
-
-
-# --- Files ----------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -105,14 +103,13 @@ def read_profile(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("part1_mnist: {epochs: 3}\npart2_fashion_mnist: {seed: 2}", {"epochs": 3}),
-        ("part1_mnist: {learning_rate: 1e-3}", {"learning_rate": 0.001}),
-        ("part1_mnist:\npart2_fashion_mnist: {seed: 2}", {}),
-        ("part2_fashion_mnist: {seed: 2}", {}),
+        ("part1_mnist: {epochs: 3, learning_rate: 1e-3}\npart2_fashion_mnist: {seed: 2}", [3, 0.001]),
+        ("part1_mnist:\npart2_fashion_mnist: {seed: 2}", []),
+        ("part2_fashion_mnist: {seed: 2}", []),
     ],
 )
 def test_a_profile_sets_the_values_of_each_notebook(read_profile, text, values):
-    assert read_profile(text) == values
+    assert list(read_profile(text).values()) == values
 
 
 @pytest.mark.parametrize(
@@ -122,16 +119,13 @@ def test_a_profile_sets_the_values_of_each_notebook(read_profile, text, values):
         ("part1_mnist: [1]", "line 1: part1_mnist is [1]: it should be lines of `name: value`"),
         ("part1_mnist:\n  epochs: 3\n  seed: -1", "line 3: part1_mnist.seed is -1: it should be greater"),
         ("part2_fashion_mnist:\n  seed: one", "line 2: part2_fashion_mnist.seed is 'one': it should be"),
-        ("part1_mnist:\n  profile: full", "line 2: profile can't be set here"),
         ("part1_mnist:\n  group_name: B", "line 2: group_name can't be set here"),
         ("", "line 1: the content is None: it should be lines of `name: value`"),
         ("part1_mnist: {}\npart1_mnist: {}", "line 2: not valid YAML: found duplicate key"),
         ("part1_mnist: &x {}\npart2_fashion_mnist: *x", "line 2: not valid YAML: an alias (*name) is not supported"),
-        ("part1_mnist: &x [*x]", "line 1: not valid YAML: an alias"),
         ("part1_mnist: !!python/object/apply:os.getcwd []", "line 1: not valid YAML: could not determine"),
         ("part1_mnist:\n  seed: 2024-13-45", "line 2: not valid YAML: '2024-13-45': month must be in 1..12"),
         ('part1_mnist: "\\ud800"', r"line 1: not valid YAML: '\ud800'"),
-        ("part1_mnist: 0x" + "9" * 5000, "line 1: not valid YAML: '0x99"),
         ("[" * 1000 + "]" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
         ("part1_mnist: {}  # für".encode("latin-1"), " is not valid UTF-8 text"),
     ],
@@ -153,7 +147,6 @@ HANDIN = {"course": "C", "group_number": 1, "group_name": "A", "group_members": 
     ("content", "words"),
     [
         (HANDIN | {"group_number": "one"}, "group_number is 'one': it should be a valid integer"),
-        (HANDIN | {"group_members": [1]}, "group_members.0 is 1: it should be a valid string"),
         (HANDIN | {"leaderboard_line": 92}, "leaderboard_line is 92: it should be less than 1"),
         (HANDIN | {"group_nmae": "A"}, "group_nmae can't be set here: did you mean group_name?"),
         ({"group_number": 1}, "course is missing"),

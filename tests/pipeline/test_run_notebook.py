@@ -1,13 +1,13 @@
 """How a notebook is run: what its kernel finds, what its executed copy contains, how failures are reported."""
 
 import json
-import sys
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+import notebook_pdf
 from coursework import files
 from pipeline import run_notebook
 from pipeline.errors import UserError
@@ -21,50 +21,32 @@ def run_cell(tmp_path, monkeypatch):
     monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
     monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
 
-    def run(source):
-        notebook.cells.append(new_code_cell(source))
+    def run(*lines):
+        notebook.cells.append(new_code_cell("\n".join(lines)))
         nbformat.write(notebook, tmp_path / "part1_mnist.ipynb")
-        return run_notebook.run_notebook("part1_mnist", "smoke")
+        return nbformat.read(run_notebook.run_notebook("part1_mnist", "smoke"), as_version=4).cells[-1].outputs
 
     return run
-
-
-def outputs_of_last_cell(path):
-    return nbformat.read(path, as_version=4).cells[-1].outputs
-
-
-@pytest.fixture
-def output(tmp_path, monkeypatch):
-    """The output folder of `run_cell`, in a project of its own, relative to which messages name it."""
-    monkeypatch.setattr(files, "ROOT", tmp_path)
-    return tmp_path / "reports" / "smoke"
 
 
 # --- Failures -------------------------------------------------------------------------------------
 
 
-@pytest.mark.fault("a notebook's cell that raises")
-def test_a_failing_cell_is_named_and_leaves_no_finished_notebook(run_cell, output):
-    message = r"part1_mnist, code cell 3 failed: ZeroDivisionError: division by zero"
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("1 / 0", r"part1_mnist, code cell 3 failed: ZeroDivisionError: division by zero"),
+        ("import sys; sys.exit(0)", r"part1_mnist, code cell 3 calls `exit\(\)` or raises SystemExit"),
+        ("quit()", r"part1_mnist, code cell 3 calls `exit\(\)` or raises SystemExit"),
+        ("import os; os.kill(os.getpid(), 9)", "the kernel died, most likely for lack of memory"),
+    ],
+)
+def test_a_failing_cell_is_named_and_leaves_no_finished_notebook(run_cell, tmp_path, monkeypatch, line, message):
+    monkeypatch.setattr(files, "ROOT", tmp_path)  # relative to which the message names the file
     with pytest.raises(UserError, match=message) as error:
-        run_cell("1 / 0")
-    assert "reports/smoke/part1_mnist.failed.ipynb" in str(error.value)
-    assert [path.name for path in output.iterdir()] == ["part1_mnist.failed.ipynb"]
-
-
-@pytest.mark.parametrize("end", ["sys.exit(0)", "raise SystemExit", "exit()", "quit()"])
-def test_a_cell_that_exits_is_named_and_leaves_no_finished_notebook(run_cell, output, end):
-    with pytest.raises(UserError, match=r"part1_mnist, code cell 3 calls `exit\(\)` or raises SystemExit"):
-        run_cell(f"import sys\n{end}")
-    assert [path.name for path in output.iterdir()] == ["part1_mnist.failed.ipynb"]
-
-
-@pytest.mark.fault("a kernel killed, as for lack of memory")
-def test_a_killed_kernel_is_reported_and_leaves_no_finished_notebook(run_cell, output):
-    with pytest.raises(UserError, match="the kernel died, most likely for lack of memory") as error:
-        run_cell("print('before')\nimport os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+        run_cell(line)
     assert "The notebook with its output so far: reports/smoke/part1_mnist.failed.ipynb" in str(error.value)
-    assert [path.name for path in output.iterdir()] == ["part1_mnist.failed.ipynb"]
+    assert [path.name for path in (tmp_path / "reports" / "smoke").iterdir()] == ["part1_mnist.failed.ipynb"]
 
 
 def test_a_kernel_that_dies_while_it_starts_is_reported(run_cell, monkeypatch):
@@ -76,52 +58,67 @@ def test_a_kernel_that_dies_while_it_starts_is_reported(run_cell, monkeypatch):
         run_cell("1")
 
 
-# --- The kernel -----------------------------------------------------------------------------------
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["one.pdf", "one.ipynb"])
+def test_a_report_is_written_once_the_full_disk_has_room(small_disk, tmp_path, monkeypatch, name):
+    folder, remount = small_disk
+    monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
+    source = tmp_path / "one.ipynb"
+    cells = [new_markdown_cell("# One"), new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
+    nbformat.write(new_notebook(cells=[*cells, new_code_cell("print('x' * 100_000)")]), source)
+    (folder / "filling").write_bytes(bytes(60 * 1024))
+
+    def write():
+        if name == "one.pdf":
+            notebook_pdf.export(source, folder / name)
+        else:
+            run_notebook.execute_notebook(source, folder / name, {}, show=False)
+
+    with pytest.raises(OSError, match="No space left on device"):
+        write()
+    assert [path.name for path in folder.iterdir()] == ["filling"]
+    remount("size=1m")
+    write()
+    assert {path.name for path in folder.iterdir()} == {"filling", name}
 
 
-@pytest.fixture
-def hostile_home(tmp_path, monkeypatch):
-    """A home folder with settings that would change results, and another checkout before this one on the path."""
-    (tmp_path / ".keras").mkdir()
-    (tmp_path / ".keras" / "keras.json").write_text('{"floatx": "float64", "backend": "jax"}')
-    startup = tmp_path / ".ipython" / "profile_default" / "startup"
-    startup.mkdir(parents=True)
-    (startup / "0.py").write_text("seed = 'mine'")
-    (tmp_path / "other").mkdir()
-    (tmp_path / "other" / "utilities.py").write_text("ROOT = 'another checkout'")
+# --- The kernel and the executed copy -------------------------------------------------------------
+
+
+def test_a_kernel_ignores_the_home_folder_and_imports_the_code_of_this_checkout(run_cell, tmp_path, monkeypatch):
+    """The home folder has settings that would change results, and another checkout is before this one on the path."""
+    for name, text in (
+        (".keras/keras.json", '{"floatx": "float64", "backend": "jax"}'),
+        (".ipython/profile_default/startup/0.py", "seed = 'mine'"),
+        ("other/utilities.py", "ROOT = 'another checkout'"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
     for variable, value in (("HOME", tmp_path), ("PYTHONPATH", tmp_path / "other"), ("KERAS_BACKEND", "jax")):
         monkeypatch.setenv(variable, str(value))
+    (printed,) = run_cell(
+        "import keras, matplotlib, utilities",
+        "print(keras.config.floatx(), keras.config.backend(), seed, matplotlib.get_configdir(), f'<{utilities.ROOT}>')",
+    )
+    *settings, matplotlib, root = printed.text.split()
+    assert settings == ["float32", "tensorflow", "1"] and matplotlib.endswith(".venv/settings/matplotlib")
+    assert root == "<>"  # the root, which an executed notebook does not name
 
 
-def test_a_kernel_ignores_the_settings_in_the_home_folder(run_cell, hostile_home):
-    lines = ["import keras, matplotlib", "print(keras.config.floatx(), keras.config.backend(), seed)"]
-    lines += ["print(matplotlib.get_configdir())"]
-    (printed,) = outputs_of_last_cell(run_cell("\n".join(lines)))
-    settings = Path(sys.prefix).relative_to(files.ROOT) / "settings" / "matplotlib"
-    assert printed.text == f"float32 tensorflow 1\n{settings}\n"
-
-
-def test_a_kernel_imports_the_code_of_this_checkout(run_cell, hostile_home):
-    (printed,) = outputs_of_last_cell(run_cell("import utilities\nprint(f'<{utilities.ROOT}>')"))
-    assert printed.text == "<>\n"  # the root, which an executed notebook does not name
-
-
-# --- The executed copy ----------------------------------------------------------------------------
-
-
-def test_the_pieces_of_a_stream_are_joined(run_cell):
-    path = run_cell("import time\nfor i in range(3):\n    print(i, flush=True)\n    time.sleep(0.4)")
-    assert [output.text for output in outputs_of_last_cell(path)] == ["0\n1\n2\n"]
-
-
-def test_paths_in_outputs_are_relative_to_the_project_or_the_home(run_cell):
-    lines = ["import sys, warnings", "from pathlib import Path", "warnings.warn('careful')"]
-    lines += [f"print(Path({str(files.ROOT)!r}) / 'data', sys.path)", "Path.home() / 'secret', [sys.executable]"]
-    outputs = json.dumps(outputs_of_last_cell(run_cell("\n".join(lines))))
-    assert "a cell:3: UserWarning: careful" in outputs
-    assert "~/secret" in outputs
-    for place in (files.ROOT, Path.home(), "ipykernel_"):
-        assert f"{place}/" not in outputs
+def test_streams_are_joined_and_paths_are_relative_to_the_project_or_the_home(run_cell):
+    outputs = run_cell(
+        "import sys, time, warnings",
+        "from pathlib import Path",
+        f"print(Path({str(files.ROOT)!r}) / 'data', sys.path, flush=True)",
+        "time.sleep(0.4)",
+        "print('more')",
+        "warnings.warn('careful')",
+        "Path.home() / 'secret', [sys.executable]",
+    )
+    assert [output.output_type for output in outputs] == ["stream", "stream", "execute_result"]
+    text = json.dumps(outputs)
+    assert "a cell:6: UserWarning: careful" in text and "~/secret" in text
+    assert [place for place in (files.ROOT, Path.home(), "ipykernel_") if f"{place}/" in text] == []
 
 
 def tidied(table, address, cell):
@@ -129,10 +126,8 @@ def tidied(table, address, cell):
     html = f'<style>#T_{table} th {{}}</style><table id="T_{table}"><td id="T_{table}_row0_col0">'
     text = f"<pandas.io.formats.style.Styler at {address}>"
     outputs = [new_output("execute_result", execution_count=1, data={"text/html": html, "text/plain": text})]
-    cells = [
-        new_code_cell("x = 1", id=cell, metadata={"tags": ["injected-parameters"]}),
-        new_code_cell("x", id="two", outputs=outputs),
-    ]
+    cells = [new_code_cell("x = 1", id=cell, metadata={"tags": ["injected-parameters"]})]
+    cells += [new_code_cell("x", id="two", outputs=outputs)]
     notebook = new_notebook(cells=cells, metadata={"papermill": {"start_time": "2026-01-01"}})
     return run_notebook.tidy(notebook, {}, None, ())
 
