@@ -4,8 +4,9 @@ import json
 import re
 
 import numpy as np
+import pytest
 
-from coursework import files
+from coursework import course_split, files
 from pipeline.experiments import run as experiment_run
 
 GRID = """\
@@ -23,17 +24,21 @@ LOCK = (files.ROOT / "requirements.txt").read_text(encoding="utf-8")
 VERSIONS = {name: re.search(rf"^{name}==(\S+)", LOCK, re.MULTILINE)[1] for name in ("tensorflow", "keras", "numpy")}
 
 
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with `reports/` of its own, and a small data set in place of Fashion-MNIST."""
+    monkeypatch.setattr(files, "ROOT", tmp_path)
+    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
+    monkeypatch.setattr(experiment_run, "RUNS_FOLDER", tmp_path / "reports" / "experiments")
+    small = {"X_train": np.zeros((2, 28, 28), np.uint8), "y_train": np.arange(2, dtype=np.uint8)}
+    monkeypatch.setattr(course_split, "load_fashion_mnist", lambda **_: small)
+    return tmp_path
+
+
 def write_grid(folder, text=GRID):
     path = folder / "small.yaml"
     path.write_text(text, encoding="utf-8")
     return path
-
-
-def use_reports_in(folder, monkeypatch):
-    """Let the functions of the experiments read and write in a folder of a test instead of the project."""
-    monkeypatch.setattr(files, "ROOT", folder)
-    monkeypatch.setattr(files, "REPORTS_FOLDER", folder / "reports")
-    monkeypatch.setattr(experiment_run, "RUNS_FOLDER", folder / "reports" / "experiments")
 
 
 def metrics_path(name):
@@ -42,8 +47,8 @@ def metrics_path(name):
 
 def leave_result(run, name, data_sha256):
     """Leave what an execution of the notebook would, with made-up scores that depend on the identity only."""
-    random = np.random.default_rng(int(name, 16))
-    epochs = run.parameters["epochs"]
+    random, epochs = np.random.default_rng(int(name, 16)), run.parameters["epochs"]
+    history = {column: random.random(epochs).tolist() for column in ("loss", "f1", "val_loss", "val_f1")}
     metrics = {
         "parameters": run.parameters,
         "scores": {
@@ -54,13 +59,7 @@ def leave_result(run, name, data_sha256):
             "processor_seconds": 1.5,
             "weights_sha256": name * 4,
         },
-        "trainings": {
-            "variant": {
-                "best_epoch": epochs,
-                "restored_seconds": 0.0,
-                "history": {name: random.random(epochs).tolist() for name in ("loss", "f1", "val_loss", "val_f1")},
-            }
-        },
+        "trainings": {"variant": {"best_epoch": epochs, "restored_seconds": 0.0, "history": history}},
         "data_sha256": data_sha256,
         "duration_seconds": 2.5,
         "peak_memory_gib": 0.5,

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,178 +14,113 @@ from pipeline.errors import UserError
 from pipeline.experiments import run as experiment_run
 from pipeline.experiments.grid import read_grid
 from pipeline.experiments.run import DamagedResultError, DiskFullError, execute, identity, read_result
-from tests.pipeline.experiment_runs import DATA_SHA256, leave_result, metrics_path, use_reports_in, write_grid
+from tests.pipeline.experiment_runs import DATA_SHA256, folder, leave_result, metrics_path, write_grid
 
+__all__ = ["folder"]
 ROOT = files.ROOT
+NAME = "0123456789abcdef"
 
 
 @pytest.fixture
-def run(tmp_path):
-    return read_grid(write_grid(tmp_path))[0]
-
-
-# --- Identity -------------------------------------------------------------------------------------
+def run(folder):
+    return read_grid(write_grid(folder))[0]
 
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A copy of the files that an identity is computed from, and of those that it must not depend on."""
-    folder = tmp_path / "project"
-    shutil.copytree(ROOT / "coursework", folder / "coursework", ignore=shutil.ignore_patterns("__pycache__"))
+    copy = tmp_path / "project"
+    shutil.copytree(ROOT / "coursework", copy / "coursework", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("notebooks/experiment.ipynb", "requirements.txt"):
-        shutil.copy2(ROOT / name, folder)  # with its time, so that an edit changes the time
-    monkeypatch.setattr(checkpoint, "__file__", str(folder / "coursework" / "checkpoint.py"))
-    monkeypatch.setattr(experiment_run, "EXPERIMENT", folder / "experiment.ipynb")
-    monkeypatch.setattr(experiment_run, "LOCK_FILE", folder / "requirements.txt")
-    return folder
+        shutil.copy2(ROOT / name, copy)  # with its time, so that an edit changes the time
+    monkeypatch.setattr(checkpoint, "__file__", str(copy / "coursework" / "checkpoint.py"))
+    monkeypatch.setattr(experiment_run, "EXPERIMENT", copy / "experiment.ipynb")
+    monkeypatch.setattr(experiment_run, "LOCK_FILE", copy / "requirements.txt")
+    return copy
 
 
-def edit(path, old, new):
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+def edit(path, pattern, new):
+    text, count = re.subn(pattern, new, path.read_text(encoding="utf-8"), count=1)
+    assert count == 1
+    path.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("coursework/training.py", "PREDICTION_BATCH_SIZE = 125", "PREDICTION_BATCH_SIZE = 126"),
-        ("coursework/augmentation.py", "default_rng((seed, epoch, 1))", "default_rng((seed, epoch, 3))"),
-        ("coursework/optimizers.py", "round(warmup * steps)", "round(warmup * steps) + 1"),
-        ("coursework/metrics.py", "denominator > 0", "denominator > 1"),
-        ("experiment.ipynb", "layers.Dense(512", "layers.Dense(513"),
-        ("requirements.txt", "\nnumpy==", "\nnumpy==9"),
-        ("requirements.txt", "\nkeras==", "\nkeras==9"),
-        ("requirements.txt", "\nml-dtypes==", "\nml-dtypes==9"),  # which TensorFlow and Keras require
-    ],
-)
-def test_a_change_of_the_computing_code_or_packages_changes_the_identity(run, project, name, old, new):
-    before = identity(run, DATA_SHA256)
-    edit(project / name, old, new)
-    assert identity(run, DATA_SHA256) != before
+DENSE = "experiment.ipynb", r"layers.Dense\(512", "layers.Dense(513"
 
 
-def test_another_file_of_a_computing_package_changes_the_identity(run, project):
-    before = identity(run, DATA_SHA256)
-    entry = (project / "requirements.txt").read_text(encoding="utf-8").split("\nkeras==")[1]
-    sha256 = entry.split("sha256:")[1][:64]
-    edit(project / "requirements.txt", sha256, "0" * 64)
-    assert identity(run, DATA_SHA256) != before
+# --- Identity -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("name", "old", "new"),
+    ("name", "pattern", "new", "changes"),
     [
-        ("coursework/figures.py", "def plot_samples(", "def plot_random_samples("),
-        ("coursework/data.py", "Load MNIST (LeCun", "Read MNIST (LeCun"),
-        ("coursework/checkpoint.py", "Write a checkpoint:", "Save a checkpoint:"),
-        ("experiment.ipynb", "## Introduction", "## Overture"),
-        (
-            "experiment.ipynb",
-            "learning_rate: float = 1.2e-3",
-            "learning_rate: float = 1.3e-3",
-        ),  # in each run's parameters
-        ("requirements.txt", "\njupyterlab==", "\njupyterlab==9"),
-        ("requirements.txt", "\ntypst==", "\ntypst==9"),
-        ("requirements.txt", "    #   keras\n", "    #   another-package\n    #   keras\n"),
+        (*DENSE, True),
+        ("coursework/training.py", "PREDICTION_BATCH_SIZE = 125", "PREDICTION_BATCH_SIZE = 126", True),
+        ("coursework/optimizers.py", r"round\(warmup \* steps\)", "round(warmup * steps) + 1", True),
+        ("requirements.txt", "\nnumpy==", "\nnumpy==9", True),
+        ("requirements.txt", "\nml-dtypes==", "\nml-dtypes==9", True),  # which TensorFlow and Keras require
+        ("requirements.txt", r"(?s)(\nkeras==.*?sha256:)\w{8}", r"\g<1>00000000", True),  # another file of it
+        ("experiment.ipynb", "learning_rate: float = 1.2e-3", "learning_rate: float = 1.3e-3", False),  # a parameter
+        ("experiment.ipynb", "## Introduction", "## Overture", False),
+        ("coursework/figures.py", r"def plot_samples\(", "def plot_random_samples(", False),
+        ("coursework/checkpoint.py", "Write a checkpoint:", "Save a checkpoint:", False),
+        ("requirements.txt", "\njupyterlab==", "\njupyterlab==9", False),
+        ("requirements.txt", "    #   keras\n", "    #   another-package\n    #   keras\n", False),
     ],
 )
-def test_a_change_of_other_code_text_or_packages_leaves_the_identity(run, project, name, old, new):
+def test_the_identity_depends_on_the_computing_code_and_packages(run, project, name, pattern, new, changes):
     before = identity(run, DATA_SHA256)
-    edit(project / name, old, new)
-    assert identity(run, DATA_SHA256) == before
+    edit(project / name, pattern, new)
+    assert (identity(run, DATA_SHA256) != before) == changes
 
 
-def test_the_identity_depends_on_parameters_and_seed(tmp_path):
-    runs = read_grid(write_grid(tmp_path))
-    assert len({identity(run, DATA_SHA256) for run in runs}) == len(runs) == 6
-
-
-def test_the_identity_depends_on_the_data(run):
-    assert identity(run, DATA_SHA256) != identity(run, "e" * 64)
-
-
-def test_the_identity_uses_the_hashes_of_the_software_that_are_passed(run):
-    software = experiment_run.software_sha256()
-    assert identity(run, DATA_SHA256, software) == identity(run, DATA_SHA256)
-    assert identity(run, DATA_SHA256, software | {"code": "0" * 64}) != identity(run, DATA_SHA256)
+def test_the_identity_depends_on_parameters_seed_and_data(folder):
+    runs = read_grid(write_grid(folder))
+    assert len({identity(run, data) for run in runs for data in (DATA_SHA256, "e" * 64)}) == 2 * len(runs) == 12
 
 
 # --- Results --------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def reports(tmp_path, monkeypatch):
-    """A folder of the test in place of `reports/`."""
-    use_reports_in(tmp_path, monkeypatch)
-    return tmp_path / "reports"
-
-
-NAME = "0123456789abcdef"
-
-
-def test_a_result_has_the_scores_and_an_entry_for_each_epoch(reports, run):
-    leave_result(run, NAME, DATA_SHA256)
+def test_a_result_has_the_scores_and_an_entry_for_each_epoch(run):
+    result = leave_result(run, NAME, DATA_SHA256)
     metrics = json.loads(metrics_path(NAME).read_text(encoding="utf-8"))
-    result = read_result(run, NAME, DATA_SHA256)
     assert result["row"]["validation_f1"] == metrics["scores"]["validation"]["f1"]
-    assert result["row"]["processor_seconds"] == 1.5
     assert [row["epoch"] for row in result["epochs"]] == [1, 2]
     assert [row["val_f1"] for row in result["epochs"]] == metrics["trainings"]["variant"]["history"]["val_f1"]
-
-
-def test_a_run_without_its_executed_copy_is_not_finished(reports, run):
-    leave_result(run, NAME, DATA_SHA256)
-    (reports / "experiments" / NAME / "experiment.ipynb").unlink()
+    assert result["row"]["processor_seconds"] == 1.5
+    edit(metrics_path(NAME), '"restored_seconds": 0.0', '"restored_seconds": 0.7')  # it was interrupted and resumed
+    assert read_result(run, NAME, DATA_SHA256)["row"]["processor_seconds"] is None
+    (experiment_run.RUNS_FOLDER / NAME / "experiment.ipynb").unlink()  # it is not finished
     assert read_result(run, NAME, DATA_SHA256) is None
 
 
-def test_the_processor_time_of_a_resumed_run_is_unknown(reports, run):
-    leave_result(run, NAME, DATA_SHA256)
-    edit(metrics_path(NAME), '"restored_seconds": 0.0', '"restored_seconds": 0.7')
-    assert read_result(run, NAME, DATA_SHA256)["row"]["processor_seconds"] is None
-
-
 DAMAGES = {
+    "no file": None,
+    "no JSON": b'{"parameters": ',
+    "no text": b"\xff\xfe",
+    "deep JSON": b"[" * 100_000,
     "other parameters": lambda metrics: metrics["parameters"].update(dropout=0.7),
     "other data": lambda metrics: metrics.update(data_sha256="e" * 64),
-    "other packages": lambda metrics: metrics["versions"].update(keras="2.0.0"),
+    "other packages than the lock's": lambda metrics: metrics["versions"].update(keras="2.0.0"),
     "an epoch less": lambda metrics: metrics["trainings"]["variant"]["history"]["val_f1"].pop(),
     "no score": lambda metrics: metrics["scores"].pop("validation"),
     "an impossible score": lambda metrics: metrics["scores"]["validation"].update(f1=1.5),
-    "a score that is not a number": lambda metrics: metrics["scores"]["training"].update(f1=float("nan")),
     "a score that is a text": lambda metrics: metrics["scores"]["training"].update(f1="0.5"),
     "a negative duration": lambda metrics: metrics.update(duration_seconds=-1),
     "an infinite loss": lambda metrics: metrics["trainings"]["variant"]["history"].update(loss=[float("nan"), 1.0]),
 }
 
 
-@pytest.mark.fault("a damaged result of an experiment")
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_a_result_with_a_wrong_value_is_damaged(reports, run, damage):
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_result_with_a_wrong_value_is_damaged(run, damage):
     leave_result(run, NAME, DATA_SHA256)
-    metrics = json.loads(metrics_path(NAME).read_text(encoding="utf-8"))
-    DAMAGES[damage](metrics)
-    metrics_path(NAME).write_text(json.dumps(metrics), encoding="utf-8")
+    if callable(damage):
+        metrics = json.loads(metrics_path(NAME).read_text(encoding="utf-8"))
+        damage(metrics)
+        damage = json.dumps(metrics).encode()
+    metrics_path(NAME).unlink() if damage is None else metrics_path(NAME).write_bytes(damage)
     with pytest.raises(DamagedResultError, match=rf"reports/experiments/{NAME}/metrics/experiment\.json: "):
-        read_result(run, NAME, DATA_SHA256)
-
-
-@pytest.mark.fault("a damaged result of an experiment")
-@pytest.mark.parametrize("content", [None, b"", b"[]", b"3", b'{"parameters": ', b"\xff\xfe", b"[" * 100_000])
-def test_a_result_that_is_not_valid_json_is_damaged(reports, run, content):
-    leave_result(run, NAME, DATA_SHA256)
-    metrics_path(NAME).unlink()
-    if content is not None:
-        metrics_path(NAME).write_bytes(content)
-    with pytest.raises(DamagedResultError):
-        read_result(run, NAME, DATA_SHA256)
-
-
-def test_a_result_of_other_packages_than_today_s_lock_is_damaged(reports, run, project):
-    leave_result(run, NAME, DATA_SHA256)
-    edit(project / "requirements.txt", "\nkeras==", "\nkeras==9")
-    with pytest.raises(DamagedResultError, match=r"keras was .*, and the lock has 9"):
         read_result(run, NAME, DATA_SHA256)
 
 
@@ -192,7 +128,7 @@ def test_a_result_of_other_packages_than_today_s_lock_is_damaged(reports, run, p
 
 
 @pytest.fixture
-def execution(reports, monkeypatch):
+def execution(folder, monkeypatch):
     """Replaces the execution of the notebook, and counts the executions."""
     calls = []
 
@@ -207,101 +143,73 @@ def execution(reports, monkeypatch):
     return replace
 
 
-def test_a_run_is_executed_with_its_parameters_and_a_folder_of_its_own(execution, run):
-    calls = execution(lambda name: leave_result(run, name, DATA_SHA256))
-    name = identity(run, DATA_SHA256)
-    result = execute(run, name, DATA_SHA256)
-    assert result == read_result(run, name, DATA_SHA256)
+def test_a_run_is_executed_once_with_its_parameters_and_again_if_its_result_is_damaged(execution, run):
+    def leave_result_and_checkpoint(name):
+        leave_result(run, name, DATA_SHA256)
+        (experiment_run.RUNS_FOLDER / name / "checkpoints").mkdir()
+
+    calls, name = execution(leave_result_and_checkpoint), identity(run, DATA_SHA256)
+    results = [execute(run, name, DATA_SHA256) for _ in range(2)]
     assert calls == [run.parameters | {"profile": f"experiments/{name}"}]
+    assert results[0] == results[1] == read_result(run, name, DATA_SHA256)
+    assert not (experiment_run.RUNS_FOLDER / name / "checkpoints").exists()
+    metrics_path(name).write_text("{}", encoding="utf-8")
+    assert execute(run, name, DATA_SHA256) == results[0]
+    assert len(calls) == 2
 
 
-def test_a_finished_run_is_not_executed_again(execution, run):
-    calls = execution(lambda name: leave_result(run, name, DATA_SHA256))
-    results = [execute(run, identity(run, DATA_SHA256), DATA_SHA256) for _ in range(2)]
+def test_a_run_that_two_workers_execute_at_once_is_executed_once(execution, run):
+    def leave_result_slowly(name):
+        time.sleep(0.5)
+        leave_result(run, name, DATA_SHA256)
+
+    calls, name = execution(leave_result_slowly), identity(run, DATA_SHA256)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: execute(run, name, DATA_SHA256), range(2)))
     assert results[0] == results[1]
     assert len(calls) == 1
 
 
-def test_the_checkpoints_of_a_finished_run_are_removed(execution, reports, run):
-    def leave_result_and_checkpoint(name):
-        leave_result(run, name, DATA_SHA256)
-        (reports / "experiments" / name / "checkpoints").mkdir()
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (UserError("experiment, code cell 9 failed: OSError: [Errno 28] No space left on device: 'x'"), True),
+        (PermissionError(errno.EACCES, "Permission denied"), False),
+        (UserError("experiment, code cell 28 failed"), False),
+    ],
+)
+def test_a_worker_distinguishes_a_full_disk_from_a_failed_run(execution, run, error, full):
+    def fail(name):
+        raise error
 
-    execution(leave_result_and_checkpoint)
-    name = identity(run, DATA_SHA256)
-    execute(run, name, DATA_SHA256)
-    assert not (reports / "experiments" / name / "checkpoints").exists()
-
-
-@pytest.mark.fault("a damaged result of an experiment")
-def test_a_run_with_a_damaged_result_is_executed_again(execution, run):
-    calls = execution(lambda name: leave_result(run, name, DATA_SHA256))
-    name = identity(run, DATA_SHA256)
-    result = leave_result(run, name, DATA_SHA256)
-    metrics_path(name).write_text("{}", encoding="utf-8")
-    assert execute(run, name, DATA_SHA256) == result
-    assert len(calls) == 1
+    execution(fail)
+    with pytest.raises(UserError, match="the disk is full" if full else error.args[-1]) as raised:
+        execute(run, identity(run, DATA_SHA256), DATA_SHA256)
+    assert isinstance(raised.value, DiskFullError) == full
 
 
 def test_a_worker_with_other_code_refuses_the_run(execution, run, project):
-    calls = execution(lambda name: leave_result(run, name, DATA_SHA256))
-    expected = identity(run, DATA_SHA256)
-    edit(project / "experiment.ipynb", "layers.Dense(512", "layers.Dense(513")
+    calls, expected = execution(lambda name: leave_result(run, name, DATA_SHA256)), identity(run, DATA_SHA256)
+    edit(project / DENSE[0], *DENSE[1:])
     with pytest.raises(UserError, match="this worker has other code or another lock than the sweep"):
         execute(run, expected, DATA_SHA256)
     assert calls == []
 
 
-@pytest.mark.fault("a full disk, while experiments run")
-@pytest.mark.parametrize(
-    "error",
-    [
-        OSError(errno.ENOSPC, "No space left on device"),
-        OSError(errno.EDQUOT, "Disk quota exceeded"),
-        UserError("experiment, code cell 9 failed: OSError: [Errno 28] No space left on device: 'x'"),
-    ],
-)
-def test_a_worker_distinguishes_a_full_disk_from_a_failed_run(execution, run, error):
-    def fail(name):
-        raise error
-
-    execution(fail)
-    with pytest.raises(DiskFullError, match="the disk is full"):
-        execute(run, identity(run, DATA_SHA256), DATA_SHA256)
-
-
-def test_a_failed_run_is_a_user_error(execution, run):
-    def fail(name):
-        raise PermissionError(errno.EACCES, "Permission denied")
-
-    execution(fail)
-    with pytest.raises(UserError, match="Permission denied") as error:
-        execute(run, identity(run, DATA_SHA256), DATA_SHA256)
-    assert not isinstance(error.value, DiskFullError)
-
-
-@pytest.mark.fault("code, packages or data that change while an experiment runs")
-@pytest.mark.parametrize(
-    ("name", "old", "new"),
-    [
-        ("experiment.ipynb", "layers.Dense(512", "layers.Dense(513"),
-        ("coursework/training.py", "PREDICTION_BATCH_SIZE = 125", "PREDICTION_BATCH_SIZE = 126"),
-        ("requirements.txt", "\nnumpy==", "\nnumpy==9"),
-    ],
-)
-def test_code_or_a_lock_that_changes_during_a_run_leaves_no_result(execution, run, project, name, old, new):
-    def leave_result_and_edit(run_identity):
-        leave_result(run, run_identity, DATA_SHA256)
-        edit(project / name, old, new)
+@pytest.mark.parametrize("change", [DENSE, ("requirements.txt", "\nnumpy==", "\nnumpy==9")])
+def test_code_or_a_lock_that_changes_during_a_run_leaves_no_result(execution, run, project, change):
+    def leave_result_and_edit(name):
+        leave_result(run, name, DATA_SHA256)
+        edit(project / change[0], *change[1:])
 
     execution(leave_result_and_edit)
-    run_identity = identity(run, DATA_SHA256)
+    name = identity(run, DATA_SHA256)
     with pytest.raises(UserError, match="the code or the lock was changed during the run"):
-        execute(run, run_identity, DATA_SHA256)
-    assert read_result(run, run_identity, DATA_SHA256) is None
+        execute(run, name, DATA_SHA256)
+    assert read_result(run, name, DATA_SHA256) is None
 
 
-@pytest.mark.fault("code, packages or data that change while an experiment runs")
 def test_a_worker_with_other_data_leaves_no_result(execution, run):
     execution(lambda name: leave_result(run, name, "e" * 64))
     name = identity(run, DATA_SHA256)
@@ -309,17 +217,3 @@ def test_a_worker_with_other_data_leaves_no_result(execution, run):
         execute(run, name, DATA_SHA256)
     with pytest.raises(DamagedResultError):
         read_result(run, name, DATA_SHA256)
-
-
-@pytest.mark.fault("an experiment that two workers are given at once")
-def test_a_run_that_two_workers_execute_at_once_is_executed_once(execution, run):
-    def leave_result_slowly(name):
-        time.sleep(0.5)
-        leave_result(run, name, DATA_SHA256)
-
-    calls = execution(leave_result_slowly)
-    name = identity(run, DATA_SHA256)
-    with ThreadPoolExecutor(2) as pool:
-        results = list(pool.map(lambda _: execute(run, name, DATA_SHA256), range(2)))
-    assert results[0] == results[1]
-    assert len(calls) == 1
