@@ -20,39 +20,33 @@ NO_ANSWER = (0, {})
 """The connection is closed."""
 
 
-class Kaggle:
+class Kaggle(ThreadingHTTPServer):
     """`requests` lists each request with its content and credentials; a test may change the `answers`."""
 
     def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
         self.requests, self.answers, self.before_answer = [], ANSWERS.copy(), lambda request: None
-        kaggle = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                request, content = self.path.rsplit("/", 1)[1], self.rfile.read(int(self.headers["Content-Length"]))
-                kaggle.requests.append((request, content, self.headers["Authorization"]))
-                kaggle.before_answer(request)
-                status, answer = kaggle.answers[request]
-                if status:
-                    body = json.dumps(answer).encode()
-                    self.send_response(status)
-                    self.send_header("Content-Type", "application/json")
-                    self.send_header("Content-Length", str(len(body)))
-                    self.end_headers()
-                    self.wfile.write(body)
-
-            do_PUT = do_POST  # noqa: N815
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def count(self, request: str) -> int:
         return sum(one == request for one, _, _ in self.requests)
 
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
+
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        request, content = self.path.rsplit("/", 1)[1], self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.requests.append((request, content, self.headers["Authorization"]))
+        self.server.before_answer(request)
+        status, answer = self.server.answers[request]
+        if status:
+            body = json.dumps(answer).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    do_PUT = do_POST  # noqa: N815
+
+    def log_message(self, *arguments):
+        pass

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -18,6 +17,7 @@ import notebook_pdf
 from coursework import files
 from notebook_pdf import lossless
 from pipeline import run_notebook
+from tests.running import wait_for
 
 HOSTILE = [
     '#read("/etc/passwd")',
@@ -31,9 +31,7 @@ FOLDER = re.compile(r"(?<![\w.~])/(?:home|Users|root|tmp|var|private|mnt|opt|usr
 """A file or folder of a machine."""
 
 
-@pytest.fixture
-def report_by_hostile_group(monkeypatch, tmp_path):
-    """An executed notebook that prints the names of a hostile group, and its PDF."""
+def test_hostile_names_are_printed_as_they_are(monkeypatch, tmp_path):
     handin = {"course": HOSTILE[0], "group_number": 1, "group_name": HOSTILE[2], "group_members": HOSTILE}
     notebook = nbformat.read(files.ROOT / "notebooks" / "part1_mnist.ipynb", as_version=4)
     notebook.cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
@@ -45,17 +43,10 @@ def report_by_hostile_group(monkeypatch, tmp_path):
     monkeypatch.setattr(files, "ROOT", tmp_path)
     monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
     executed = run_notebook.run_notebook("part1_mnist", "smoke")
-    pdf = executed.with_suffix(".pdf")
-    notebook_pdf.export(executed, pdf)
-    return executed, pdf
-
-
-@pytest.mark.fault("names with code for Typst, the shell, make and Python")
-def test_hostile_names_are_printed_as_they_are(report_by_hostile_group, tmp_path):
-    executed, pdf = report_by_hostile_group
     printed = nbformat.read(executed, as_version=4).cells[-1].outputs[0].text
     assert printed.splitlines() == [HOSTILE[2], *HOSTILE]
-    text = lossless.pdf_text(pdf.read_bytes(), margin=0)
+    notebook_pdf.export(executed, executed.with_suffix(".pdf"))
+    text = lossless.pdf_text(executed.with_suffix(".pdf").read_bytes(), margin=0)
     for name in HOSTILE:
         assert text.count("".join(name.split())) >= 2, name  # in the title and in the output
     assert not list(tmp_path.rglob("stolen"))
@@ -68,8 +59,7 @@ def secrets(project):
     """
     ours = {"LANG", "LC_ALL", *re.findall(r"^export (\w+)", (files.ROOT / "Makefile").read_text(), re.MULTILINE)}
     values = {value for name, value in os.environ.items() if len(value) >= 8 and name not in ours}
-    places = (str(files.ROOT), str(project), os.uname().nodename)
-    return {value for value in (*places, *values) if len(value) >= 4}
+    return {value for value in (str(files.ROOT), str(project), os.uname().nodename, *values) if len(value) >= 4}
 
 
 def contents(folder, pattern):
@@ -89,45 +79,33 @@ def contents(folder, pattern):
 
 
 def test_a_report_does_not_identify_the_machine_or_its_user(smoke_run):
-    texts = dict(contents(smoke_run.output, "**/*"))
+    texts, hidden = dict(contents(smoke_run.output, "**/*")), secrets(smoke_run.project)
     assert sum(name.endswith(".ipynb") for name in texts) == 6  # as files, and in PDFs
-    hidden = secrets(smoke_run.project)
     assert [f"{name}: {secret}" for name, text in texts.items() for secret in hidden if secret in text] == []
 
 
 def test_the_committed_report_names_no_folder_of_a_machine():
     texts = dict(contents(files.ROOT / "reports", "*"))
-    assert {f"part{number}" for number in (1, 2, 3)} <= {name[:5] for name in texts if name.endswith(".pdf")}
+    assert {name[:5] for name in texts if name.endswith(".pdf")} >= {"part1", "part2", "part3"}
     assert [f"{name}: {match[0]}" for name, text in texts.items() for match in FOLDER.finditer(text)] == []
 
 
-@pytest.fixture
-def lab(tmp_path):
-    """The process of a JupyterLab, its address and its token."""
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--notebook-dir", str(tmp_path)]
-    if os.getuid() == 0:
-        command.append("--allow-root")
+@pytest.mark.slow
+def test_the_lab_answers_this_machine_alone_and_asks_for_its_token(tmp_path):
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--notebook-dir", str(tmp_path)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def listening():
+        return [one.laddr.ip for one in psutil.Process(server.pid).net_connections() if one.status == "LISTEN"]
+
     try:
         line = next(line for line in server.stderr if "/lab?token=" in line)
         address, _, token = line[line.index("http") :].strip().partition("/lab?token=")
-        yield server, address, token
+        assert set(wait_for("open port", listening, limit=30)) <= {"127.0.0.1", "::1"}
+        assert len(token) >= 32
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(f"{address}/api/contents", timeout=20)
+        assert urllib.request.urlopen(f"{address}/api/contents?token={token}", timeout=20).status == 200
     finally:
         server.kill()
         server.communicate()
-
-
-def listening(process):
-    return [one for one in psutil.Process(process.pid).net_connections() if one.status == "LISTEN"]
-
-
-@pytest.mark.slow
-def test_the_lab_answers_this_machine_alone_and_asks_for_its_token(lab):
-    server, address, token = lab
-    while not (connections := listening(server)):
-        time.sleep(0.1)
-    assert {one.laddr.ip for one in connections} <= {"127.0.0.1", "::1"}
-    assert len(token) >= 32
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{address}/api/contents", timeout=20)
-    assert urllib.request.urlopen(f"{address}/api/contents?token={token}", timeout=20).status == 200
