@@ -55,15 +55,11 @@ DENSE = "experiment.ipynb", r"layers.Dense\(512", "layers.Dense(513"
     ("name", "pattern", "new", "changes"),
     [
         (*DENSE, True),
-        ("coursework/training.py", "PREDICTION_BATCH_SIZE = 125", "PREDICTION_BATCH_SIZE = 126", True),
         ("coursework/optimizers.py", r"round\(warmup \* steps\)", "round(warmup * steps) + 1", True),
-        ("requirements.txt", "\nnumpy==", "\nnumpy==9", True),
         ("requirements.txt", "\nml-dtypes==", "\nml-dtypes==9", True),  # which TensorFlow and Keras require
         ("requirements.txt", r"(?s)(\nkeras==.*?sha256:)\w{8}", r"\g<1>00000000", True),  # another file of it
         ("experiment.ipynb", "learning_rate: float = 1.2e-3", "learning_rate: float = 1.3e-3", False),  # a parameter
-        ("experiment.ipynb", "## Introduction", "## Overture", False),
         ("coursework/figures.py", r"def plot_samples\(", "def plot_random_samples(", False),
-        ("coursework/checkpoint.py", "Write a checkpoint:", "Save a checkpoint:", False),
         ("requirements.txt", "\njupyterlab==", "\njupyterlab==9", False),
         ("requirements.txt", "    #   keras\n", "    #   another-package\n    #   keras\n", False),
     ],
@@ -98,15 +94,12 @@ def test_a_result_has_the_scores_and_an_entry_for_each_epoch(run):
 DAMAGES = {
     "no file": None,
     "no JSON": b'{"parameters": ',
-    "no text": b"\xff\xfe",
     "deep JSON": b"[" * 100_000,
     "other parameters": lambda metrics: metrics["parameters"].update(dropout=0.7),
     "other data": lambda metrics: metrics.update(data_sha256="e" * 64),
     "other packages than the lock's": lambda metrics: metrics["versions"].update(keras="2.0.0"),
     "an epoch less": lambda metrics: metrics["trainings"]["variant"]["history"]["val_f1"].pop(),
-    "no score": lambda metrics: metrics["scores"].pop("validation"),
     "an impossible score": lambda metrics: metrics["scores"]["validation"].update(f1=1.5),
-    "a score that is a text": lambda metrics: metrics["scores"]["training"].update(f1="0.5"),
     "a negative duration": lambda metrics: metrics.update(duration_seconds=-1),
     "an infinite loss": lambda metrics: metrics["trainings"]["variant"]["history"].update(loss=[float("nan"), 1.0]),
 }

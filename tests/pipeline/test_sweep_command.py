@@ -26,13 +26,8 @@ __all__ = ["folder"]
 
 @pytest.fixture
 def command(folder, monkeypatch):
-    """The command in this process, with `reports/` in a folder of the test and a small data set."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["sweep", *map(str, arguments)])
-        sweep.main()
-
-    return run
+    """The command in this process."""
+    return lambda *words: monkeypatch.setattr(sys, "argv", ["sweep", *map(str, words)]) or sweep.main()
 
 
 def test_a_finished_grid_gets_its_tables_without_a_scheduler(command, folder, capsys):
@@ -118,37 +113,31 @@ def test_a_scheduler_elsewhere_and_slurm_are_refused_without_tls_or_consent(tmp_
     require_refusal("no Dask scheduler answers" if address else "sbatch was not found", *place, insecure=True)
 
 
-@pytest.fixture
-def submit(tmp_path, monkeypatch):
-    """Returns the scripts of the jobs that a cluster with these settings submits to a Slurm of the test."""
-    commands, folder = tmp_path / "bin", tmp_path / "jobs"
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        (None, ["-p normal", "-n 1", "--cpus-per-task=1", "-t 04:00:00"]),  # the committed ones
+        ("jobs: 1\ncores: 4\nprocesses: 1\nmemory: 2GiB\n", ["-n 1", "--cpus-per-task=4"]),
+    ],
+)
+def test_slurm_jobs_have_the_settings_and_execute_one_run_at_a_time(tmp_path, monkeypatch, settings, lines):
+    commands, jobs = tmp_path / "bin", tmp_path / "jobs"
     commands.mkdir()
-    folder.mkdir()
-    for name, line in (("sbatch", f'cp "$1" "{folder}/$$"; echo "job $$"'), ("scancel", "true"), ("squeue", "true")):
+    jobs.mkdir()
+    for name, line in (("sbatch", f'cp "$1" "{jobs}/$$"; echo "job $$"'), ("scancel", "true"), ("squeue", "true")):
         (commands / name).write_text(f"#!/bin/sh\n{line}\n")
         (commands / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{commands}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
-
-    def submit_jobs(settings, jobs):
-        with sweep.dask_client(None, settings, jobs, insecure=True):
-            wait_for(f"{jobs} submitted jobs", lambda: len(list(folder.iterdir())) >= jobs, limit=20)
-        return [path.read_text() for path in folder.iterdir()]
-
-    return submit_jobs
-
-
-def test_the_committed_slurm_settings_make_job_scripts(submit):
-    first, second = submit(files.ROOT / "pipeline" / "experiments" / "slurm.yaml", 2)
-    lines = {"#SBATCH -p normal", "#SBATCH -n 1", "#SBATCH --cpus-per-task=1", "#SBATCH -t 04:00:00"}
-    assert lines <= set(first.splitlines()) & set(second.splitlines())
-
-
-def test_a_slurm_job_executes_one_run_at_a_time_whatever_its_cores(submit, tmp_path):
-    settings = tmp_path / "slurm.yaml"
-    settings.write_text("jobs: 1\ncores: 4\nprocesses: 1\nmemory: 2GiB\n", encoding="utf-8")
-    (script,) = submit(settings, 1)
-    assert re.findall(r"--nthreads (\d+)", script)[-1] == "1"
+    path = files.ROOT / "pipeline" / "experiments" / "slurm.yaml"
+    if settings:
+        path = tmp_path / "slurm.yaml"
+        path.write_text(settings, encoding="utf-8")
+    with sweep.dask_client(None, path, 2, insecure=True):
+        wait_for("two submitted jobs", lambda: len(list(jobs.iterdir())) == 2, limit=20)
+    for script in (one.read_text() for one in jobs.iterdir()):
+        assert {f"#SBATCH {line}" for line in lines} <= set(script.splitlines())
+        assert re.findall(r"--nthreads (\d+)", script)[-1] == "1"
 
 
 @pytest.mark.parametrize(
