@@ -31,7 +31,7 @@ SMALL = {
 OPTIONS = ["--no-browser", "--allow-root", "--expose-app-in-browser", "--port=PORT", "--IdentityProvider.token="]
 """Options of JupyterLab."""
 CONTROLS = {
-    "mistakes": [("select", 0, "Shirt"), ("select", 1, "T-shirt/top"), ("select", 0, "any"), ("slide", 0, 1)],
+    "mistakes": [("select", 0, "Shirt"), ("select", 1, "T-shirt/top"), ("select", 1, "any"), ("slide", 0, 1)],
     "class_activation": [("slide", 0, 1), ("select", 0, "Bag"), ("select", 1, 1)],
     "feature_maps": [("slide", 0, 1), ("select", 0, 1)],
     "reliability": [("select", 0, 1), ("slide", 0, 2)],

@@ -1,4 +1,7 @@
-"""A small real sweep whose worker, client and scheduler are killed ends with the table of an undisturbed one."""
+"""A small real sweep whose worker, client and scheduler are killed ends with the table of an undisturbed one.
+
+The one works with two workers, the other ends with one.
+"""
 
 import shutil
 import socket
@@ -38,9 +41,8 @@ def scores(reports):
     """Both tables without what depends on time and place."""
     table = pd.read_csv(reports / "kills.csv")
     assert list(table["status"]) == ["finished"] * 3
-    return table.drop(columns=["seconds", "processor_seconds", "peak_memory_gib"]), pd.read_csv(
-        reports / "kills_epochs.csv"
-    )
+    measured = ["seconds", "processor_seconds", "peak_memory_gib"]
+    return table.drop(columns=measured), pd.read_csv(reports / "kills_epochs.csv")
 
 
 def worker_process(nanny):
@@ -60,6 +62,7 @@ def test_killed_scheduler_worker_and_client_change_no_score(project, start):
     reports = project / "reports"
     client, log = start_client("--workers", 2)
     assert client.wait(TIME_LIMIT) == 0, log.read_text()
+    assert "Dask's dashboard: http://127.0.0.1" in log.read_text()
     expected = scores(reports)
     shutil.rmtree(reports / "experiments")
     for path in reports.glob("kills*.csv"):

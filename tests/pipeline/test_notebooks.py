@@ -80,14 +80,10 @@ def test_a_notebook_loads_its_data_once_and_no_test_labels_of_fashion_mnist(note
     assert "fashion" not in text.lower() or "y_test" not in text  # which the official split has
 
 
-def test_a_notebook_names_no_absolute_path(notebook):
+def test_a_notebook_names_no_absolute_path_and_no_line_begins_like_an_item_of_a_list_by_chance(notebook):
     assert not re.search(r"['\"]/", text_of(notebook))
-
-
-def test_no_line_of_text_begins_like_an_item_of_a_list_by_chance(notebook):
-    """A year at the beginning of a line, before a bracket, is the number of an item to JupyterLab."""
     lines = [line for source in sources(notebook, "markdown") for line in source.splitlines()]
-    assert not [line for line in lines if re.match(r"\s*\d{3,}[.)]", line)]
+    assert not [line for line in lines if re.match(r"\s*\d{3,}[.)]", line)]  # a year before a bracket
 
 
 def test_the_second_cell_says_how_to_run_it_by_hand_with_other_values_and_no_report_has_it(notebook):

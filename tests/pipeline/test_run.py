@@ -201,12 +201,3 @@ def test_code_or_a_lock_that_changes_during_a_run_leaves_no_result(execution, ru
     with pytest.raises(UserError, match="the code or the lock was changed during the run"):
         execute(run, name, DATA_SHA256)
     assert read_result(run, name, DATA_SHA256) is None
-
-
-def test_a_worker_with_other_data_leaves_no_result(execution, run):
-    execution(lambda name: leave_result(run, name, "e" * 64))
-    name = identity(run, DATA_SHA256)
-    with pytest.raises(UserError, match="it was trained on other data"):
-        execute(run, name, DATA_SHA256)
-    with pytest.raises(DamagedResultError):
-        read_result(run, name, DATA_SHA256)

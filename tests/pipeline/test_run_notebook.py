@@ -5,7 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import notebook_pdf
 from coursework import files
@@ -119,18 +119,3 @@ def test_streams_are_joined_and_paths_are_relative_to_the_project_or_the_home(ru
     text = json.dumps(outputs)
     assert "a cell:6: UserWarning: careful" in text and "~/secret" in text
     assert [place for place in (files.ROOT, Path.home(), "ipykernel_") if f"{place}/" in text] == []
-
-
-def tidied(table, address, cell):
-    """An executed notebook, tidied, with a styled table and the random parts of its output and of its cell's ids."""
-    html = f'<style>#T_{table} th {{}}</style><table id="T_{table}"><td id="T_{table}_row0_col0">'
-    text = f"<pandas.io.formats.style.Styler at {address}>"
-    outputs = [new_output("execute_result", execution_count=1, data={"text/html": html, "text/plain": text})]
-    cells = [new_code_cell("x = 1", id=cell, metadata={"tags": ["injected-parameters"]})]
-    cells += [new_code_cell("x", id="two", outputs=outputs)]
-    notebook = new_notebook(cells=cells, metadata={"papermill": {"start_time": "2026-01-01"}})
-    return run_notebook.tidy(notebook, {}, None, ())
-
-
-def test_random_names_and_addresses_are_removed():
-    assert tidied("0a1b2", "0x7f66a775f210", "4c8e3d00") == tidied("c3d4e", "0x7f15e4852990", "b9430feb")

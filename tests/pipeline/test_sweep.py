@@ -9,7 +9,6 @@ import distributed
 import pandas as pd
 import pytest
 
-from coursework import files
 from pipeline.errors import UserError
 from pipeline.experiments import run as experiment_run
 from pipeline.experiments.run import DiskFullError
@@ -192,13 +191,3 @@ def test_a_full_disk_stops_the_sweep_and_keeps_finished_runs(sweep, client):
         run_sweep(sweep(), client, work)
     again = sweep()
     assert {again.runs[name].seed for name in again.results} == {1}
-
-
-def test_a_full_disk_while_the_tables_are_written_stops_the_sweep(sweep, client, monkeypatch):
-    def fail(path):
-        raise OSError(28, "No space left on device", str(path))
-
-    first = sweep()
-    monkeypatch.setattr(files, "replace_when_complete", fail)
-    with pytest.raises(SweepStoppedError, match="No space left on device"):
-        run_sweep(first, client, leave_result)

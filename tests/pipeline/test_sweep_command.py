@@ -1,8 +1,7 @@
-"""The command of the sweep: its arguments, schedulers, Slurm jobs, and two small sweeps of the real notebook."""
+"""The command of the sweep: its arguments, schedulers and Slurm jobs, and its committed table."""
 
 import os
 import re
-import shutil
 import socket
 import sys
 import threading
@@ -17,7 +16,7 @@ from pipeline.experiments import sweep
 from pipeline.experiments.grid import read_grid
 from pipeline.experiments.run import identity, software_sha256
 from tests.pipeline.experiment_runs import GRID, folder, leave_result, write_grid
-from tests.running import copy_project, run_command, wait_for
+from tests.running import wait_for
 
 __all__ = ["folder"]
 
@@ -154,27 +153,7 @@ def test_slurm_settings_that_do_not_fit_are_refused(tmp_path, text, words):
     require_refusal(rf"slurm\.yaml{words}", None, path, None, insecure=True)
 
 
-# --- Real runs ------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_real_run_is_the_same_on_one_worker_and_on_two(tmp_path):
-    """The tables and the executed notebooks are deleted between the two sweeps."""
-    project = copy_project(tmp_path / "project")
-    grid = write_grid(project, GRID.replace("[1, 2, 3]", "[1]").replace("0.01", "0.004"))
-    reports, scores = project / "reports", []
-    for workers in (2, 1):
-        command = "pipeline.experiments.sweep", "--grid", grid, "--workers", workers
-        result = run_command(project, sys.executable, "-m", *command)
-        assert result.returncode == 0, result.stderr
-        assert "2 of 2 runs are finished" in result.stdout
-        assert "Dask's dashboard: http://127.0.0.1" in result.stdout
-        table = pd.read_csv(reports / "small.csv")
-        scores.append(table[["identity", "validation_f1", "validation_accuracy", "training_f1", "weights_sha256"]])
-        for path in reports.glob("small*.csv"):
-            path.unlink()
-        shutil.rmtree(reports / "experiments")
-    pd.testing.assert_frame_equal(*scores, check_exact=True)
+# --- The committed table --------------------------------------------------------------------------
 
 
 def test_the_committed_table_is_that_of_the_committed_grid():
