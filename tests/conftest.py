@@ -32,45 +32,40 @@ DAMAGE = {
 }
 
 
-class LocalMirror:
+class LocalMirror(ThreadingHTTPServer):
     """An HTTP server on this machine. `behaviour` decides how it answers; `requests` lists the paths asked for."""
 
-    def __init__(self, contents: dict[str, bytes], behaviour: str = "well"):
+    def __init__(self, contents: dict[str, bytes], behaviour: str):
+        super().__init__(("127.0.0.1", 0), Handler)
         self.contents, self.behaviour, self.requests = contents, behaviour, []
-        mirror = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                mirror.requests.append(self.path)
-                mirror.answer(self)
-
-            def log_message(self, *arguments):
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-
-    def answer(self, handler: BaseHTTPRequestHandler) -> None:
-        content = self.contents.get(handler.path.lstrip("/"))
-        if self.behaviour == "silent":
-            time.sleep(5)
-        elif content is None or self.behaviour == "missing":
-            handler.send_error(404)
-        else:
-            content = DAMAGE.get(self.behaviour, bytes)(content)
-            handler.send_response(200)
-            handler.send_header("Content-Length", str(len(content)))
-            handler.end_headers()
-            sent = len(content) // 2 if self.behaviour == "truncated answer" else len(content)
-            for start in range(0, sent, 1000):
-                handler.wfile.write(content[start : min(start + 1000, sent)])
-                time.sleep(0.05 if self.behaviour == "slowly" else 0)
+        self.url = f"http://127.0.0.1:{self.server_port}/"
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.shutdown()
+        self.server_close()
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.requests.append(self.path)
+        content, behaviour = self.server.contents.get(self.path.lstrip("/")), self.server.behaviour
+        if behaviour == "silent":
+            time.sleep(5)
+        elif content is None or behaviour == "missing":
+            self.send_error(404)
+        else:
+            content = DAMAGE.get(behaviour, bytes)(content)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            sent = len(content) // 2 if behaviour == "truncated answer" else len(content)
+            for start in range(0, sent, 1000):
+                self.wfile.write(content[start : min(start + 1000, sent)])
+                time.sleep(0.05 if behaviour == "slowly" else 0)
+
+    def log_message(self, *arguments):
+        pass
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from pipeline.experiments.grid import read_grid
 from pipeline.experiments.run import DamagedResultError, DiskFullError, execute, identity, read_result
 from tests.pipeline.experiment_runs import DATA_SHA256, folder, leave_result, metrics_path, write_grid
 
-__all__ = ["folder"]
+__all__ = ["folder"]  # a fixture
 ROOT = files.ROOT
 NAME = "0123456789abcdef"
 

@@ -15,7 +15,7 @@ from pipeline.experiments.run import DiskFullError
 from pipeline.experiments.sweep import SweepStoppedError, read_sweep, run_sweep
 from tests.pipeline.experiment_runs import GRID, folder, leave_result, metrics_path, write_grid
 
-__all__ = ["folder"]
+__all__ = ["folder"]  # a fixture
 
 
 @pytest.fixture(scope="module")

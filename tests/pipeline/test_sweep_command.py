@@ -18,7 +18,7 @@ from pipeline.experiments.run import identity, software_sha256
 from tests.pipeline.experiment_runs import GRID, folder, leave_result, write_grid
 from tests.running import wait_for
 
-__all__ = ["folder"]
+__all__ = ["folder"]  # a fixture
 
 # --- Arguments ------------------------------------------------------------------------------------
 
