@@ -140,7 +140,7 @@ lock: $(ENVIRONMENT) ## resolve requirements.in and pipeline/kaggle.in again for
 	done
 
 .PHONY: clean
-clean: ## remove caches, checkpoints, models and untracked results, so that make report starts from scratch; data, environment, experiments and submissions.csv stay
+clean: ## remove caches, checkpoints, models and results; data, experiments and submissions.csv stay
 	git clean -fdXq -e '!/reports/experiments/' reports coursework notebook_pdf pipeline tests benchmarks notebooks
 	touch -c -t 200001010000 $(PARTS:%=reports/%.ipynb)
 
