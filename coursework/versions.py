@@ -14,7 +14,7 @@ OLDEST_FILE = ROOT / "requirements-oldest.txt"
 
 def require_versions() -> None:
     """Raise an ImportError that names each installed package that is older than in `requirements-oldest.txt`."""
-    oldest = re.findall(r"^([\w-]+)==([\w.]+)", OLDEST_FILE.read_text(encoding="utf-8"), re.MULTILINE)
+    oldest = re.findall(r"^([\w.-]+)==([\w.]+)", OLDEST_FILE.read_text(encoding="utf-8"), re.MULTILINE)
     older = {}
     for name, version in oldest:
         try:
