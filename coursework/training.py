@@ -202,8 +202,8 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
         elif finished < epochs:
             self.view.say(f"stopped: no higher validation F1 in {pluralize(self.patience, 'epoch')}")
         self.view.finish()
-        best = self.rows[self.best_epoch]["val_f1"]
-        self.view.say(f"weights of epoch {self.best_epoch + 1} restored: validation F1 {best:.4f}")
+        scores = [row["val_f1"] for row in self.rows]
+        self.view.say(f"weights of epoch {int(np.argmax(scores)) + 1} restored: validation F1 {max(scores):.4f}")
 
     def _restore(self) -> None:
         """Continue from the checkpoint of this training, if there is one."""
