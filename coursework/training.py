@@ -217,9 +217,7 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
             self.checkpoint = None
             return
         self.model.optimizer.build(self.model.trainable_variables)
-        self.identity = identity(
-            self.model, self.data, self.params["epochs"], None if self.patience == math.inf else self.patience
-        )
+        self.identity = identity(self.model, self.data, self.params["epochs"], self.patience)
         self.rows, best_weights = checkpoints.restore(self.checkpoint, self.identity, self.model, self.view.say)
         for epoch, row in enumerate(self.rows, start=1):
             self.view.begin(epoch)
@@ -248,7 +246,7 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
         signal.signal(signal.SIGINT, self.other_handler)
 
 
-def identity(model: keras.Model, data: tuple, epochs: int, patience: float | None) -> dict[str, str]:
+def identity(model: keras.Model, data: tuple, epochs: int, patience: float) -> dict[str, str]:
     """Hashes of all that determines the result of a training; the first epoch's batches stand for all epochs'."""
     batches, *validation = data
     arrays = [*(part.numpy() for batch in batches for part in batch), *validation]

@@ -43,7 +43,7 @@ def write(profile: str) -> None:
 
 
 def check(profile: str) -> None:
-    """Check the submission as the leaderboard would, and print a summary. One that Excel has saved is written anew."""
+    """Check the submission as the leaderboard would, and print a summary. One that Excel saved is written again."""
     path = path_of(profile)
     images = len(_run_and_data(profile)[1]["X_test"])
     predictions = read_submission(path, images)

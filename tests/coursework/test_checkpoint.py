@@ -115,7 +115,7 @@ def test_a_resumed_training_counts_the_epochs_without_improvement_before_it(tmp_
     assert len(train_without_learning(interrupt_in_epoch(4))) == 3  # a finished training is not continued
 
 
-def restore(path, labels=y_train, epochs=EPOCHS, patience=None, change_of_weights=0, **changes):
+def restore(path, labels=y_train, epochs=EPOCHS, patience=np.inf, change_of_weights=0, **changes):
     """Restore the training of `undisturbed`, or one that differs from it: the history and the printed lines."""
     model, said = full_options_model(), []
     model.optimizer.build(model.trainable_variables)
