@@ -117,7 +117,6 @@ bench: $(ENVIRONMENT) benchmarks/packages/.complete data/mnist/train-images-idx3
 	$(RUN) benchmarks.recipes
 	test -e benchmarks/runs/speed.json || $(RUN) benchmarks.speed
 	test -e benchmarks/runs/peers.json || $(RUN) benchmarks.peers
-	test -e benchmarks/scaling.json || $(RUN) benchmarks.scaling
 	$(RUN) benchmarks.summary
 
 benchmarks/packages/.complete: benchmarks/requirements.txt | $(ENVIRONMENT)

@@ -1,1 +1,1 @@
-"""Benchmarks: accuracy, speed, memory, robustness, scaling and the PDF export."""
+"""Benchmarks: accuracy, speed, memory, robustness and the PDF export."""

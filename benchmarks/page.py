@@ -14,7 +14,7 @@ import jinja2
 from coursework import files
 
 FOLDER = Path(__file__).parent
-PAGES = ("results", "robustness", "scaling", "pdf_export")
+PAGES = ("results", "robustness", "pdf_export")
 
 
 def median(values: Iterable[float | None]) -> float:

@@ -6,10 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import page, recipes, robustness, scaling, speed, summary
+from benchmarks import page, recipes, robustness, speed, summary
 from coursework import files
 from pipeline import verify
-from pipeline.experiments.grid import read_grid
 
 
 @pytest.mark.parametrize("name", page.PAGES)
@@ -82,11 +81,7 @@ def test_a_run_that_misses_the_score_counts_as_the_slowest(of_the_reference, med
     assert times == ([median] * 3 if median else [])
 
 
-# --- Experiments and robustness -------------------------------------------------------------------
-
-
-def test_the_grid_of_the_simulated_cluster_has_the_wanted_number_of_runs(tmp_path):
-    assert len(read_grid(scaling.write_grid(tmp_path / "simulated.yaml", range(10), 19, {"epochs": 6}))) == 200
+# --- Robustness -----------------------------------------------------------------------------------
 
 
 STEP = """\
