@@ -1,5 +1,4 @@
 import json
-import shutil
 import subprocess
 import sys
 
@@ -14,9 +13,6 @@ from pipeline import verify
 @pytest.mark.parametrize("name", page.PAGES)
 def test_a_page_shows_the_recorded_figures(name):
     assert page.render(name, page.read(name)) == (page.FOLDER / f"{name}.md").read_text(encoding="utf-8")
-
-
-# --- Accuracy and speed ---------------------------------------------------------------------------
 
 
 @pytest.mark.slow
@@ -79,46 +75,6 @@ def test_a_run_that_misses_the_score_counts_as_the_slowest(of_the_reference, med
     found = summary.comparison({name: {"runs": of_recipe} for name, of_recipe in runs.items()}, memory={})
     times = [figure["reference"] for figure in found if figure["name"].startswith("time to")]
     assert times == ([median] * 3 if median else [])
-
-
-# --- Robustness -----------------------------------------------------------------------------------
-
-
-STEP = """\
-import sys, time
-from pathlib import Path
-folder = Path("reports/smoke")
-(folder / "metrics").mkdir(parents=True, exist_ok=True)
-(folder / "metrics" / "part1.json").write_text('{"duration_seconds": 1}')
-with (folder / "rows.txt").open(sys.argv[2], buffering=1) as rows:
-    for number in range(10):
-        print(number, file=rows)
-        time.sleep(0.1)
-(folder / "submission.csv").write_bytes((folder / "rows.txt").read_bytes())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("mode", "differs"), [("w", False), ("a", True)], ids=["starts again", "appends"])
-def test_a_campaign_finds_a_pipeline_that_kills_damage(mode, differs, tmp_path, monkeypatch):
-    project, pages = tmp_path / "project", tmp_path / "pages"
-    (project / "pipeline").mkdir(parents=True)
-    (project / "pipeline" / "step.py").write_text(STEP, encoding="utf-8")
-    target = f"reports/smoke/submission.csv:\n\t@{sys.executable} -m pipeline.step first {mode}\n"
-    (project / "Makefile").write_text(f"report submit score: reports/smoke/submission.csv\n{target}", encoding="utf-8")
-    pages.mkdir()
-    shutil.copy(page.FOLDER / "robustness.json", pages)
-    monkeypatch.setattr(files, "ROOT", project)
-    monkeypatch.setattr(files, "REPORTS_FOLDER", project / "reports")
-    monkeypatch.setattr(page, "FOLDER", pages)
-    monkeypatch.setattr(robustness, "KILLS", {"kills": ("smoke", 3)})
-    monkeypatch.setattr(robustness, "MAX_SECONDS_AFTER_FILE", 0.3)
-    robustness.kill_until("kills")
-    result = page.read("robustness")["kills"]
-    assert result["kills"] == sum(result["killed"].values()) == 3
-    assert "step first" in result["killed"]
-    assert any("submission.csv" in difference for difference in result["differences"]) == differs
-    assert ("nothing different**" in (pages / "robustness.md").read_text(encoding="utf-8").split("## ")[1]) != differs
 
 
 def test_a_copy_of_the_project_has_no_results(tmp_path):
