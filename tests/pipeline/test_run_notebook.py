@@ -5,12 +5,22 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell
 
 import notebook_pdf
 from coursework import files
+from notebook_pdf import lossless
 from pipeline import run_notebook
 from pipeline.errors import UserError
+
+HOSTILE = [
+    '#read("/etc/passwd")',
+    "$(shell touch stolen) `touch stolen` ; touch stolen",
+    '"; import os; os.system("touch stolen"); "',
+    "'''; raise SystemExit; '''",
+    "\\\\ \\n \\u0041 \\x41",
+    "{{ cell }} {% raw %} #panic() @reference <label> $x$ // *strong* _emphasis_ = heading",
+]
 
 
 @pytest.fixture
@@ -27,9 +37,6 @@ def run_cell(tmp_path, monkeypatch):
         return nbformat.read(run_notebook.run_notebook("part1_mnist", "smoke"), as_version=4).cells[-1].outputs
 
     return run
-
-
-# --- Failures -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -56,33 +63,6 @@ def test_a_kernel_that_dies_while_it_starts_is_reported(run_cell, monkeypatch):
     monkeypatch.setattr(run_notebook.papermill, "execute_notebook", die)
     with pytest.raises(UserError, match=r"part1_mnist: the kernel died, .* while it started \(Kernel died before"):
         run_cell("1")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["one.pdf", "one.ipynb"])
-def test_a_report_is_written_once_the_full_disk_has_room(small_disk, tmp_path, monkeypatch, name):
-    folder, remount = small_disk
-    monkeypatch.setattr(run_notebook, "NOTEBOOKS_FOLDER", tmp_path)
-    source = tmp_path / "one.ipynb"
-    cells = [new_markdown_cell("# One"), new_code_cell("x = 1", metadata={"tags": ["parameters"]})]
-    nbformat.write(new_notebook(cells=[*cells, new_code_cell("print('x' * 100_000)")]), source)
-    (folder / "filling").write_bytes(bytes(60 * 1024))
-
-    def write():
-        if name == "one.pdf":
-            notebook_pdf.export(source, folder / name)
-        else:
-            run_notebook.execute_notebook(source, folder / name, {}, show=False)
-
-    with pytest.raises(OSError, match="No space left on device"):
-        write()
-    assert [path.name for path in folder.iterdir()] == ["filling"]
-    remount("size=1m")
-    write()
-    assert {path.name for path in folder.iterdir()} == {"filling", name}
-
-
-# --- The kernel and the executed copy -------------------------------------------------------------
 
 
 def test_a_kernel_ignores_the_home_folder_and_imports_the_code_of_this_checkout(run_cell, tmp_path, monkeypatch):
@@ -119,3 +99,16 @@ def test_streams_are_joined_and_paths_are_relative_to_the_project_or_the_home(ru
     text = json.dumps(outputs)
     assert "a cell:6: UserWarning: careful" in text and "~/secret" in text
     assert [place for place in (files.ROOT, Path.home(), "ipykernel_") if f"{place}/" in text] == []
+
+
+def test_hostile_names_in_handin_yaml_are_printed_as_they_are(run_cell, tmp_path, monkeypatch):
+    handin = {"course": HOSTILE[0], "group_number": 1, "group_name": HOSTILE[2], "group_members": HOSTILE}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_notebook, "read_handin", lambda: handin)
+    (printed,) = run_cell("print(group_name)", r"print(*group_members, sep='\n')")
+    assert printed.text.splitlines() == [HOSTILE[2], *HOSTILE]
+    notebook_pdf.export(tmp_path / "reports" / "smoke" / "part1_mnist.ipynb", tmp_path / "part1.pdf")
+    text = lossless.pdf_text((tmp_path / "part1.pdf").read_bytes(), margin=0)
+    for name in HOSTILE:
+        assert text.count("".join(name.split())) >= 2, name  # in the title and in the output
+    assert not list(tmp_path.rglob("stolen"))
