@@ -28,6 +28,7 @@ claims:
       no dropout: {dropout: 0}
       half the dropout: {dropout: 0.5}
 """
+CLAIM = "{name: dropout, claim: C, expect: {f1: lower}, variants: {a: {l1: 1}}}"
 
 
 @pytest.fixture
@@ -57,9 +58,6 @@ def test_a_whole_number_and_its_decimal_form_are_the_same_run(read):
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("seeds: [1, 2]", "seeds: [1, 2", 2, "not valid YAML"),
-        ("full_budget:", "full:", 3, "full can't be set here: expected seeds, baseline, full_budget, claims"),
-        ("dropout: 0}", "droput: 0}", 12, "droput can't be set here: did you mean dropout?"),
         ("dropout: 0}", "dropout: 3}", 12, "dropout is 3: it should be less than or equal to 2"),
         ("dropout: 0}", "seed: 3}", 12, "seed can't be set here"),
         ("dropout: 0}", "dropout: 0.5}", 13, "'half the dropout' has the same parameters as 'no dropout'"),
@@ -68,12 +66,7 @@ def test_a_whole_number_and_its_decimal_form_are_the_same_run(read):
         ("seeds: [1, 2]", "seeds: [1, 1]", 1, "seeds is [1, 1]: 1 is a duplicate"),
         ("[baseline, no dropout]", "[baseline, noise]", 6, "no claim has a variant 'noise'"),
         ("{share: 1.0}", "{dropout: 0.2}", 6, "'no dropout' changes dropout, so the full budget can't set it"),
-        (
-            "claims:",
-            "claims:\n  - {name: dropout, claim: C, expect: {f1: lower}, variants: {a: {l1: 1}}}",
-            9,
-            "'dropout'",
-        ),
+        ("claims:", f"claims:\n  - {CLAIM}", 9, "the name 'dropout' is a duplicate"),
     ],
 )
 def test_an_invalid_grid_is_refused_with_the_line(read, old, new, line, words):
@@ -102,9 +95,7 @@ def test_the_baseline_is_iteration_2():
 
 def test_each_variant_of_the_committed_grid_changes_the_network_or_its_training():
     runs, configurations = [run for run in read_grid() if run.seed == 1 and run.budget == "reduced"], {}
-    assert (
-        len(runs) >= 25 and len({run.claim for run in runs}) > 9
-    )  # as the assignment asks; the baseline counts as one
+    assert len(runs) >= 25 and len({run.claim for run in runs}) >= 10  # the baseline, and as the assignment asks
     modules = SimpleNamespace(**vars(keras))  # its models do not build their layers, which takes most of the time
     modules.Sequential = lambda layers, name: SimpleNamespace(layers=layers, add=layers.append)
     for run in runs:

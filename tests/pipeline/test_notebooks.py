@@ -20,8 +20,8 @@ def notebook(request):
     return read(request.param)
 
 
-def sources(notebook, kind):
-    return [cell.source for cell in notebook.cells if cell.cell_type == kind]
+def code_of(notebook):
+    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
 
 
 def text_of(notebook):
@@ -42,7 +42,7 @@ def test_a_notebook_is_valid_and_stripped_of_outputs(name):
 
 
 def test_a_notebook_defines_nothing_and_reaches_its_helpers_through_utilities(notebook):
-    code = "\n".join(sources(notebook, "code"))
+    code = code_of(notebook)
     assert not re.search(r"^\s*(def|class) ", code, re.MULTILINE)
     assert not re.search(r"import \*|\bfrom utilities\b|\b(coursework|pipeline)\b", code)
 
@@ -55,7 +55,7 @@ def test_the_parameters_are_typed_literals_with_a_comment_each(notebook):
 
 @pytest.mark.parametrize("notebook", ["part1_mnist", "part2_fashion_mnist", "experiment"], indirect=True)
 def test_the_metrics_hold_the_declared_parameters_and_no_variable_of_a_reader(notebook):
-    code, declarations = "\n".join(sources(notebook, "code")), declarations_of(notebook)
+    code, declarations = code_of(notebook), declarations_of(notebook)
     namespace = {"iteration4_history": object(), "utilities": utilities}
     for line in (declarations, *re.findall(r"^parameters = .+", code, re.MULTILINE)):
         exec(line, namespace)
@@ -66,13 +66,6 @@ def test_the_metrics_hold_the_declared_parameters_and_no_variable_of_a_reader(no
     assert written == set(re.findall(r"^(?!profile|group)(\w+): ", declarations, re.MULTILINE))
 
 
-@pytest.mark.parametrize("notebook", REPORTED_NOTEBOOKS, indirect=True)
-def test_a_part_begins_with_introduction_setup_and_data_and_ends_with_a_conclusion(notebook):
-    headings = re.findall(r"^## (.+)$", "\n".join(sources(notebook, "markdown")), re.MULTILINE)
-    assert [*headings[:3], headings[-1]] == ["Introduction", "Setup", "Data", "Conclusion"]
-    assert re.match(r"# Convolutional neural networks, part \d", notebook.cells[0].source)
-
-
 def test_a_notebook_loads_its_data_once_and_no_test_labels_of_fashion_mnist(notebook):
     text = text_of(notebook)
     assert len(re.findall(r"utilities\.load_(?:mnist|fashion_mnist)\b", text)) == (0 if "part 3:" in text else 1)
@@ -80,15 +73,12 @@ def test_a_notebook_loads_its_data_once_and_no_test_labels_of_fashion_mnist(note
     assert "fashion" not in text.lower() or "y_test" not in text  # which the official split has
 
 
-def test_a_notebook_names_no_absolute_path_and_no_line_begins_like_an_item_of_a_list_by_chance(notebook):
+def test_a_notebook_names_no_absolute_path(notebook):
     assert not re.search(r"['\"]/", text_of(notebook))
-    lines = [line for source in sources(notebook, "markdown") for line in source.splitlines()]
-    assert not [line for line in lines if re.match(r"\s*\d{3,}[.)]", line)]  # a year before a bracket
 
 
 def test_the_second_cell_says_how_to_run_it_by_hand_with_other_values_and_no_report_has_it(notebook):
     hint = notebook.cells[1]
-    assert hint.cell_type == "markdown" and hint.source.startswith("**Run by hand**")
     assert hint.metadata.tags == ["by-hand", "remove-cell"]
     declared = dict(re.findall(r"^(\w+: \w+) = (\S+)", notebook.cells[2].source, re.MULTILINE))
     for parameter, value in re.findall(r"`(\w+: \w+) = ([\d.]+)`", hint.source):

@@ -1,7 +1,6 @@
 """The parameters of notebooks: declarations, profiles, and the group's file."""
 
 import json
-import os
 import re
 
 import nbformat
@@ -21,22 +20,17 @@ members: list = []  # names
 OWN = {"name": "x", "epochs": 20, "rate": 1e-3, "share": 0.5, "schedule": "cosine", "members": []}
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes a notebook with this cell of parameters."""
-
-    def write_notebook(source=NOTEBOOK):
-        cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
-        metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), tmp_path / "small.ipynb")
-        return tmp_path / "small.ipynb"
-
-    return write_notebook
+def write(folder, source=NOTEBOOK):
+    """Write a notebook with this cell of parameters, and return its path."""
+    path, cell = folder / "small.ipynb", nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+    metadata = {"kernelspec": {"name": "python3", "language": "python", "display_name": "Python 3"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), path)
+    return path
 
 
-def test_values_that_fit_are_completed_with_the_notebook_s_own(write):
+def test_values_that_fit_are_completed_with_the_notebook_s_own(tmp_path):
     values = {"name": "", "epochs": 1, "rate": 1, "share": 0.001, "schedule": "constant"}
-    assert parameters.check_parameters(write(), values) == OWN | values
+    assert parameters.check_parameters(write(tmp_path), values) == OWN | values
 
 
 @pytest.mark.parametrize(
@@ -49,9 +43,9 @@ def test_values_that_fit_are_completed_with_the_notebook_s_own(write):
         ("schedule", "linear", "is 'linear': it should be 'constant' or 'cosine'"),
     ],
 )
-def test_a_value_that_does_not_fit_is_refused(write, name, value, words):
+def test_a_value_that_does_not_fit_is_refused(tmp_path, name, value, words):
     with pytest.raises(UserError, match=re.escape(f"small.ipynb: {name} {words}")):
-        parameters.check_parameters(write(), {name: value})
+        parameters.check_parameters(write(tmp_path), {name: value})
 
 
 @pytest.mark.parametrize(
@@ -59,26 +53,17 @@ def test_a_value_that_does_not_fit_is_refused(write, name, value, words):
     [
         ("epochs: int = 0  # in [1, 9]: few", "epochs is 0: it should be greater"),
         ("epochs: int = 2 * steps  # in [1, 9]: few", "a parameter's value is not a literal"),
-        (None, "can't be read as a notebook"),
     ],
 )
-def test_a_wrong_notebook_is_refused(write, source, words):
-    path = write(source or "")
-    if source is None:
-        path.write_text("not a notebook", encoding="utf-8")
-    with pytest.raises(UserError, match=rf"^small\.ipynb:? {words}"):
-        parameters.check_parameters(path, {})
+def test_a_wrong_declaration_is_refused(tmp_path, source, words):
+    with pytest.raises(UserError, match=rf"^small\.ipynb: {words}"):
+        parameters.check_parameters(write(tmp_path, source), {})
 
 
-def test_an_edited_notebook_is_read_again(write):
-    parameters.check_parameters(write(), {"epochs": 30})
-    edited = write(NOTEBOOK.replace("[1, 1000]", "[1, 25]"))
-    os.utime(edited, (0, 0))  # surely another time
-    with pytest.raises(UserError, match="epochs is 30"):
-        parameters.check_parameters(edited, {"epochs": 30})
-
-
-# --- Files ----------------------------------------------------------------------------------------
+def test_a_damaged_notebook_is_refused(tmp_path):
+    (tmp_path / "small.ipynb").write_text("not a notebook", encoding="utf-8")
+    with pytest.raises(UserError, match=r"^small\.ipynb can't be read as a notebook"):
+        parameters.check_parameters(tmp_path / "small.ipynb", {})
 
 
 @pytest.mark.parametrize("profile", sorted(path.stem for path in parameters.PROFILES_FOLDER.glob("*.yaml")))
@@ -98,15 +83,10 @@ def read_profile(tmp_path, monkeypatch):
     return write_and_read
 
 
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        ("part1_mnist: {epochs: 3, learning_rate: 1e-3}\npart2_fashion_mnist: {seed: 2}", [3, 0.001]),
-        ("part1_mnist:\npart2_fashion_mnist: {seed: 2}", []),
-    ],
-)
-def test_a_profile_sets_the_values_of_each_notebook(read_profile, text, values):
-    assert list(read_profile(text).values()) == values
+def test_a_profile_sets_the_values_of_each_notebook(read_profile):
+    text = "part1_mnist: {epochs: 3, learning_rate: 1e-3}\npart2_fashion_mnist: {seed: 2}"
+    assert read_profile(text) == {"epochs": 3, "learning_rate": 0.001}
+    assert read_profile("part1_mnist:\npart2_fashion_mnist: {seed: 2}") == {}
 
 
 @pytest.mark.parametrize(
@@ -119,8 +99,6 @@ def test_a_profile_sets_the_values_of_each_notebook(read_profile, text, values):
         ("part1_mnist: &x {}\npart2_fashion_mnist: *x", "line 2: not valid YAML: an alias (*name) is not supported"),
         ("part1_mnist: !!python/object/apply:os.getcwd []", "line 1: not valid YAML: could not determine"),
         ("part1_mnist:\n  seed: 2024-13-45", "line 2: not valid YAML: '2024-13-45': month must be in 1..12"),
-        ('part1_mnist: "\\ud800"', r"line 1: not valid YAML: '\ud800'"),
-        ("[" * 1000 + "]" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
         ("part1_mnist: {}  # f\udcfcr", " is not valid UTF-8 text"),
     ],
 )
@@ -141,7 +119,6 @@ HANDIN = {"course": "C", "group_number": 1, "group_name": "A", "group_members": 
     ("content", "words"),
     [
         (HANDIN | {"leaderboard_line": 92}, "leaderboard_line is 92: it should be less than 1"),
-        (HANDIN | {"group_nmae": "A"}, "group_nmae can't be set here: did you mean group_name?"),
         ({"group_number": 1}, "course is missing"),
     ],
 )
