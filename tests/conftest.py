@@ -181,7 +181,7 @@ def own_run(smoke_run, tmp_path):
 
 @pytest.fixture
 def enter(monkeypatch):
-    """Lets this process work in a copy of the project: `enter(smoke_run.project)`."""
+    """Lets this process work in another project's folder: `enter(smoke_run.project)`."""
 
     def enter_project(project: Path) -> None:
         monkeypatch.setattr(files, "ROOT", project)

@@ -25,10 +25,9 @@ VERSIONS = {name: re.search(rf"^{name}==(\S+)", LOCK, re.MULTILINE)[1] for name 
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path, monkeypatch, enter):
     """A folder with `reports/` of its own, and a small data set in place of Fashion-MNIST."""
-    monkeypatch.setattr(files, "ROOT", tmp_path)
-    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
+    enter(tmp_path)
     monkeypatch.setattr(experiment_run, "RUNS_FOLDER", tmp_path / "reports" / "experiments")
     small = {"X_train": np.zeros((2, 28, 28), np.uint8), "y_train": np.arange(2, dtype=np.uint8)}
     monkeypatch.setattr(course_split, "load_fashion_mnist", lambda **_: small)

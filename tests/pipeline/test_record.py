@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from coursework import files
 from pipeline import record
 from pipeline.errors import UserError
 
@@ -13,10 +12,9 @@ RUN |= {"duration_seconds": 60.5, "peak_memory_gib": 0.5, "hardware": {"cores": 
 
 
 @pytest.fixture
-def write(tmp_path, monkeypatch):
+def write(tmp_path, enter):
     """Writes a metrics file of the profile `quick` in a project of its own."""
-    monkeypatch.setattr(files, "ROOT", tmp_path)
-    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
+    enter(tmp_path)
     folder = tmp_path / "reports" / "quick" / "metrics"
     folder.mkdir(parents=True)
     return lambda name, text: (folder / f"{name}.json").write_text(text, encoding="utf-8")

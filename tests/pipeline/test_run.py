@@ -48,9 +48,6 @@ def edit(path, pattern, new):
 DENSE = "experiment.ipynb", r"layers.Dense\(512", "layers.Dense(513"
 
 
-# --- Identity -------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("name", "pattern", "new", "changes"),
     [
@@ -59,7 +56,6 @@ DENSE = "experiment.ipynb", r"layers.Dense\(512", "layers.Dense(513"
         ("requirements.txt", "\nml-dtypes==", "\nml-dtypes==9", True),  # which TensorFlow and Keras require
         ("requirements.txt", r"(?s)(\nkeras==.*?sha256:)\w{8}", r"\g<1>00000000", True),  # another file of it
         ("experiment.ipynb", "learning_rate: float = 1.2e-3", "learning_rate: float = 1.3e-3", False),  # a parameter
-        ("coursework/figures.py", r"def plot_samples\(", "def plot_random_samples(", False),
         ("requirements.txt", "\njupyterlab==", "\njupyterlab==9", False),
         ("requirements.txt", "    #   keras\n", "    #   another-package\n    #   keras\n", False),
     ],
@@ -73,9 +69,6 @@ def test_the_identity_depends_on_the_computing_code_and_packages(run, project, n
 def test_the_identity_depends_on_parameters_seed_and_data(folder):
     runs = read_grid(write_grid(folder))
     assert len({identity(run, data) for run in runs for data in (DATA_SHA256, "e" * 64)}) == 2 * len(runs) == 12
-
-
-# --- Results --------------------------------------------------------------------------------------
 
 
 def test_a_result_has_the_scores_and_an_entry_for_each_epoch(run):
@@ -92,32 +85,22 @@ def test_a_result_has_the_scores_and_an_entry_for_each_epoch(run):
 
 
 DAMAGES = {
-    "no file": None,
-    "no JSON": b'{"parameters": ',
-    "deep JSON": b"[" * 100_000,
     "other parameters": lambda metrics: metrics["parameters"].update(dropout=0.7),
     "other data": lambda metrics: metrics.update(data_sha256="e" * 64),
     "other packages than the lock's": lambda metrics: metrics["versions"].update(keras="2.0.0"),
     "an epoch less": lambda metrics: metrics["trainings"]["variant"]["history"]["val_f1"].pop(),
     "an impossible score": lambda metrics: metrics["scores"]["validation"].update(f1=1.5),
-    "a negative duration": lambda metrics: metrics.update(duration_seconds=-1),
-    "an infinite loss": lambda metrics: metrics["trainings"]["variant"]["history"].update(loss=[float("nan"), 1.0]),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_result_with_a_wrong_value_is_damaged(run, damage):
     leave_result(run, NAME, DATA_SHA256)
-    if callable(damage):
-        metrics = json.loads(metrics_path(NAME).read_text(encoding="utf-8"))
-        damage(metrics)
-        damage = json.dumps(metrics).encode()
-    metrics_path(NAME).unlink() if damage is None else metrics_path(NAME).write_bytes(damage)
+    metrics = json.loads(metrics_path(NAME).read_text(encoding="utf-8"))
+    damage(metrics)
+    metrics_path(NAME).write_text(json.dumps(metrics), encoding="utf-8")
     with pytest.raises(DamagedResultError, match=rf"reports/experiments/{NAME}/metrics/experiment\.json: "):
         read_result(run, NAME, DATA_SHA256)
-
-
-# --- Execution ------------------------------------------------------------------------------------
 
 
 @pytest.fixture

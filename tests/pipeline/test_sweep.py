@@ -54,9 +54,6 @@ def contents(sweep):
     return sweep.table_path.read_bytes(), sweep.epochs_path.read_bytes()
 
 
-# --- Tables ---------------------------------------------------------------------------------------
-
-
 def test_the_tables_have_each_run_with_its_parameters_scores_and_epochs(finished):
     table, epochs = (pd.read_csv(path) for path in (finished.table_path, finished.epochs_path))
     assert list(table["status"]) == ["finished"] * 6
@@ -69,9 +66,6 @@ def test_the_tables_have_each_run_with_its_parameters_scores_and_epochs(finished
     os.utime(finished.table_path, (0, 0))
     finished.write()
     assert finished.table_path.stat().st_mtime == 0  # it is up to date
-
-
-# --- Finished runs --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("grid", [GRID, GRID.replace("no dropout: {", "None: {")], ids=["", "a variant None"])
@@ -134,9 +128,6 @@ def test_a_changed_grid_keeps_the_runs_that_it_still_has(finished, sweep):
     assert {run.variant for run in more.missing().values()} == {"half the dropout"}
     more.write()
     assert pd.read_csv(more.table_path)["status"].value_counts().to_dict() == {"finished": 6, "missing": 3}
-
-
-# --- The runs of a sweep --------------------------------------------------------------------------
 
 
 def test_a_sweep_reports_each_run_with_its_score_and_the_time_left(sweep, client, capsys):
