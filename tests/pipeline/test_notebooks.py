@@ -1,13 +1,11 @@
 """The rules that the notebooks keep."""
 
-import ast
 import re
 import urllib.parse
 
 import nbformat
 import pytest
 
-import utilities
 from pipeline.parameters import NOTEBOOKS_FOLDER, REPORTED_NOTEBOOKS
 
 
@@ -20,17 +18,8 @@ def notebook(request):
     return read(request.param)
 
 
-def code_of(notebook):
-    return "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
-
-
 def text_of(notebook):
     return "\n".join(cell.source for cell in notebook.cells)
-
-
-def declarations_of(notebook):
-    (source,) = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
-    return source
 
 
 @pytest.mark.parametrize("name", [*REPORTED_NOTEBOOKS, "experiment", "welcome"])
@@ -42,28 +31,16 @@ def test_a_notebook_is_valid_and_stripped_of_outputs(name):
 
 
 def test_a_notebook_defines_nothing_and_reaches_its_helpers_through_utilities(notebook):
-    code = code_of(notebook)
+    code = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "code")
     assert not re.search(r"^\s*(def|class) ", code, re.MULTILINE)
     assert not re.search(r"import \*|\bfrom utilities\b|\b(coursework|pipeline)\b", code)
 
 
 def test_the_parameters_are_typed_literals_with_a_comment_each(notebook):
-    for line in declarations_of(notebook).splitlines():
+    (declarations,) = (cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", []))
+    for line in declarations.splitlines():
         assert re.fullmatch(r"\w+: (int|float|str|list|bool) = \S.*", line), line
         assert "#" in line or line.startswith("group_members")
-
-
-@pytest.mark.parametrize("notebook", ["part1_mnist", "part2_fashion_mnist", "experiment"], indirect=True)
-def test_the_metrics_hold_the_declared_parameters_and_no_variable_of_a_reader(notebook):
-    code, declarations = code_of(notebook), declarations_of(notebook)
-    namespace = {"iteration4_history": object(), "utilities": utilities}
-    for line in (declarations, *re.findall(r"^parameters = .+", code, re.MULTILINE)):
-        exec(line, namespace)
-    calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-    (call,) = (call for call in calls if ast.unparse(call.func) == "utilities.write_metrics")
-    (value,) = (keyword.value for keyword in call.keywords if keyword.arg == "parameters")
-    written = eval(ast.unparse(value), namespace).keys() - {"profile", "group_number", "group_name", "group_members"}
-    assert written == set(re.findall(r"^(?!profile|group)(\w+): ", declarations, re.MULTILINE))
 
 
 def test_a_notebook_loads_its_data_once_and_no_test_labels_of_fashion_mnist(notebook):

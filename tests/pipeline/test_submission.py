@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from coursework import course_split, files, models
-from coursework.submission import SubmissionError
 from pipeline import submission
 from pipeline.errors import UserError
 
@@ -26,11 +25,7 @@ def test_a_submission_that_excel_has_saved_is_sent_as_it_was_written(tmp_path, m
     assert path.read_bytes() == b"ID,Prediction\n0,1\n1,2\n"
 
 
-def test_a_submission_of_another_length_or_made_from_other_data_is_an_error(output, fashion_mnist, monkeypatch):
-    (output / "submission.csv").write_text("ID,Prediction\n0,1\n")
-    for action in (submission.check, submission.score):
-        with pytest.raises(SubmissionError, match="1 rows for 10500 test images"):
-            action("smoke")
+def test_a_submission_made_from_other_data_is_an_error(output, fashion_mnist, monkeypatch):
     other = fashion_mnist | {"X_test": fashion_mnist["X_test"][::-1]}
     monkeypatch.setattr(course_split, "load_fashion_mnist", lambda split: other)
     for action in (submission.write, submission.check, submission.score):

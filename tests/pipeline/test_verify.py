@@ -95,10 +95,9 @@ def test_any_other_difference_is_reported(folders, name, change, reported):
 
 
 @pytest.fixture
-def change(monkeypatch, tmp_path):
+def change(enter, tmp_path):
     """Changes a metrics file or the score, which are committed in a repository of their own."""
-    monkeypatch.setattr(files, "ROOT", tmp_path)
-    monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path / "reports")
+    enter(tmp_path)
     folder = tmp_path / "reports" / "metrics"
     folder.mkdir(parents=True)
     one = {"scores": {"f1": 0.5}, "duration_seconds": 1, "hardware": {"processor": "abacus"}, "versions": {}}
