@@ -41,10 +41,6 @@ class LocalMirror(ThreadingHTTPServer):
         self.url = f"http://127.0.0.1:{self.server_port}/"
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
-    def close(self) -> None:
-        self.shutdown()
-        self.server_close()
-
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
@@ -104,7 +100,8 @@ def mirror(small_data_set, monkeypatch):
 
     yield start
     for one in started:
-        one.close()
+        one.shutdown()
+        one.server_close()
 
 
 @pytest.fixture(scope="session")

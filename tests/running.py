@@ -19,7 +19,7 @@ MARK = {"COURSEWORK_TEST": str(os.getpid())}
 """An environment variable that identifies the processes of a test, also after their parent has ended."""
 TIME_LIMIT = 400
 FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
-"""Cases of each property test; `make fuzz` sets a higher number."""
+"""Cases of each property test."""
 VARIABLES_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 

@@ -23,7 +23,6 @@ SMALL = {
     "part1_mnist": {"epochs": 1000, "training_images": 600},
     "part2_fashion_mnist": {"iteration1_epochs": 1, "iteration2_epochs": 1, "iteration3_epochs": 2}
     | {"iteration3_width": 8, "training_images": 1200},
-    "part3_experiments": {},
     "experiment": {"share": 0.005, "epochs": 2},
 }
 """Values of parameters with which a notebook takes seconds; part 1 would take minutes, and is interrupted."""
@@ -150,7 +149,7 @@ def test_make_lab_opens_the_welcome_page_with_the_kernel_of_the_environment(brow
         assert "reports/by_hand/" in (tmp_path / "log").read_text()
 
 
-@pytest.mark.parametrize("name", ["welcome", "part3_experiments", "experiment"])
+@pytest.mark.parametrize("name", ["welcome", "experiment"])
 def test_a_notebook_runs_by_hand_from_another_folder(lab, name):
     lab(name).wait_until_all_ran(limit=120)
 

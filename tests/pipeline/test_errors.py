@@ -1,5 +1,3 @@
-"""The errors of commands: a sentence and an exit status, without a stack trace."""
-
 import errno
 import runpy
 import signal
@@ -9,7 +7,6 @@ import sys
 import pytest
 
 from coursework import course_split, data, files, submission
-from pipeline.errors import run_command
 from tests.running import heed_signals
 
 FETCH = ["pipeline.fetch_data", "mnist"]
@@ -41,11 +38,6 @@ def test_a_command_that_fails_prints_a_sentence(
     with pytest.raises(SystemExit) as stopped:
         runpy.run_module(command[0], run_name="__main__")
     assert (stopped.value.code, capsys.readouterr().err) == (status, printed)
-
-
-def test_an_error_of_the_program_keeps_its_stack_trace():
-    with pytest.raises(ZeroDivisionError):
-        run_command(lambda: 1 / 0)
 
 
 def test_ctrl_c_during_the_imports_of_a_command_is_reported_in_a_word():

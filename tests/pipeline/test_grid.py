@@ -1,5 +1,3 @@
-"""The grid of the experiments: its runs, and the errors in its file."""
-
 import re
 from types import SimpleNamespace
 
@@ -58,7 +56,6 @@ def test_a_whole_number_and_its_decimal_form_are_the_same_run(read):
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
-        ("dropout: 0}", "dropout: 3}", 12, "dropout is 3: it should be less than or equal to 2"),
         ("dropout: 0}", "seed: 3}", 12, "seed can't be set here"),
         ("dropout: 0}", "dropout: 0.5}", 13, "'half the dropout' has the same parameters as 'no dropout'"),
         ("half the dropout:", "baseline:", 13, "the name of the variant 'baseline' is a duplicate"),

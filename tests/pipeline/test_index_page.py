@@ -1,5 +1,3 @@
-"""The page about a hand-in."""
-
 import html
 import json
 import re

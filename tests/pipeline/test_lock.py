@@ -1,5 +1,3 @@
-"""The lock that lets one make at a time write to an output folder."""
-
 import subprocess
 import sys
 

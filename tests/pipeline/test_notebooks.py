@@ -1,5 +1,3 @@
-"""The rules that the notebooks keep."""
-
 import re
 import urllib.parse
 

@@ -1,5 +1,3 @@
-"""The parameters of notebooks: declarations, profiles, and the group's file."""
-
 import json
 import re
 
@@ -105,11 +103,6 @@ def test_a_profile_sets_the_values_of_each_notebook(read_profile):
 def test_a_wrong_profile_is_refused_with_the_line(read_profile, content, words):
     with pytest.raises(UserError, match=rf"^mine\.yaml(, )?{re.escape(words)}"):
         read_profile(content)
-
-
-def test_an_unknown_profile_is_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="no profile 'fast': expected one of best, full, original, quick, smoke"):
-        parameters.read_profile("fast", "part1_mnist")
 
 
 HANDIN = {"course": "C", "group_number": 1, "group_name": "A", "group_members": ["B"], "leaderboard_line": 0.9}

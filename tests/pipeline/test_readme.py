@@ -1,5 +1,3 @@
-"""The generated blocks of the pages are current, and the pages name what exists."""
-
 import re
 import subprocess
 

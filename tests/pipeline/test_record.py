@@ -1,5 +1,3 @@
-"""What the pipeline reads of the metrics of a run."""
-
 import json
 
 import pytest

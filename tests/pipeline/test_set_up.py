@@ -1,5 +1,3 @@
-"""The set-up of the environment."""
-
 import os
 import shutil
 import sys

@@ -37,10 +37,6 @@ def outputs(notebook):
     return [output for cell in code_cells(notebook) for output in cell.outputs]
 
 
-def drawings(notebook):
-    return [output for output in outputs(notebook) if "image/svg+xml" in output.get("data", {})]
-
-
 def test_the_terminal_shows_progress_and_results_and_no_warning_or_log_of_a_library(smoke_run):
     assert smoke_run.stderr == ""
     assert re.search(r"epoch 1/1 \.{10} loss", smoke_run.stdout)
@@ -67,15 +63,12 @@ def test_a_training_leaves_one_figure_and_one_table(executed):
 
 
 @each_notebook
-def test_figures_are_static_and_have_captions_and_descriptions_and_tables_have_captions(executed):
-    assert len(drawings(executed)) >= 3
-    assert "application/vnd.jupyter.widget-view+json" not in str(outputs(executed))
-    for output in drawings(executed):
-        assert f"<dc:title>{output.metadata['caption']}</dc:title>" in output.data["image/svg+xml"]
-        assert len(output.metadata["alt"]) > 80
-    tables = [html for output in outputs(executed) if "<table" in (html := output.get("data", {}).get("text/html", ""))]
-    assert tables
-    assert all("<caption>" in html for html in tables)
+def test_figures_are_static_and_tables_have_captions(executed):
+    shown = [output.get("data", {}) for output in outputs(executed)]
+    assert sum("image/svg+xml" in data for data in shown) >= 3
+    assert "application/vnd.jupyter.widget-view+json" not in str(shown)
+    tables = [data["text/html"] for data in shown if "<table" in data.get("text/html", "")]
+    assert tables and all("<caption>" in html for html in tables)
 
 
 @each_notebook

@@ -1,5 +1,3 @@
-"""The status that plain `make` prints."""
-
 import re
 
 import pytest

@@ -1,5 +1,3 @@
-"""The submission of a run is checked against the data and the run that it belongs to."""
-
 import numpy as np
 import pytest
 

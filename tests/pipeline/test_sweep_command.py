@@ -1,5 +1,3 @@
-"""The command of the sweep: its arguments, schedulers and Slurm jobs, and its committed table."""
-
 import os
 import re
 import socket
