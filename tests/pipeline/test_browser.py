@@ -174,10 +174,6 @@ def test_a_training_shows_its_progress_and_the_cells_after_its_interruption_use_
     outputs = notebook.outputs("utilities.TrainingMonitor(")
     printed = "".join("".join(one["text"]) for one in outputs if one["output_type"] == "stream")
     epochs = int(re.search(r"Interrupted after epoch (\d+) of 1000", printed)[1])
-    figure, table = (one["data"] for one in outputs if "data" in one)
-    assert "image/svg+xml" in figure and f"{epochs} epochs in" in "".join(table["text/html"])
-    (summary,) = notebook.outputs("The following sections use")
-    assert f" of {epochs}: its validation F1" in "".join(summary["data"]["text/markdown"])
     metrics = json.loads((project / "reports" / "browser" / "metrics" / "part1_mnist.json").read_text())
     assert metrics["trainings"]["LeNet-5"]["epochs"] == epochs
 

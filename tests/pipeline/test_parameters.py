@@ -108,17 +108,15 @@ def test_a_wrong_profile_is_refused_with_the_line(read_profile, content, words):
 HANDIN = {"course": "C", "group_number": 1, "group_name": "A", "group_members": ["B"], "leaderboard_line": 0.9}
 
 
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
+def test_a_wrong_handin_file_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "handin.yaml"
+    monkeypatch.setattr(parameters, "HANDIN_FILE", path)
+    path.write_text(json.dumps(HANDIN))
+    assert parameters.read_handin() == HANDIN
+    for content, words in (
         (HANDIN | {"leaderboard_line": 92}, "leaderboard_line is 92: it should be less than 1"),
         ({"group_number": 1}, "course is missing"),
-    ],
-)
-def test_a_wrong_handin_file_is_refused(tmp_path, monkeypatch, content, words):
-    monkeypatch.setattr(parameters, "HANDIN_FILE", tmp_path / "handin.yaml")
-    parameters.HANDIN_FILE.write_text(json.dumps(HANDIN))
-    assert parameters.read_handin() == HANDIN
-    parameters.HANDIN_FILE.write_text(json.dumps(content))
-    with pytest.raises(UserError, match=re.escape(f"handin.yaml, line 1: {words}")):
-        parameters.read_handin()
+    ):
+        path.write_text(json.dumps(content))
+        with pytest.raises(UserError, match=re.escape(f"handin.yaml, line 1: {words}")):
+            parameters.read_handin()
