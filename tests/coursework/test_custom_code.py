@@ -1,7 +1,6 @@
 """Parts of a model whose code a checkpoint does not cover are named, and it is trained without a checkpoint."""
 
 import functools
-import types
 
 import keras
 import pytest
@@ -13,69 +12,54 @@ from tests.models import train
 
 layers = keras.layers
 
-DEFINITIONS = """
-import keras
 
-def steep(x):
-    return 2 * x
-
-def relu(x):
-    return 2 * x
-
-class Scale(keras.layers.Layer):
+class Scale(layers.Layer):
     def call(self, inputs):
         return 2 * inputs
 
-class Descent(keras.optimizers.SGD):
-    pass
 
 class Hits(keras.metrics.SparseCategoricalAccuracy):
     pass
 
+
 class Network(keras.Sequential):
     pass
 
+
+def relu(x):
+    return 2 * x
+
+
 def mean_squared_error(y_true, y_pred):
     return keras.losses.sparse_categorical_crossentropy(y_true, y_pred)
-"""
 
 
-def own_code():
-    """Functions and classes that are defined in the notebook."""
-    namespace = {"__name__": "__main__"}
-    exec(DEFINITIONS, namespace)
-    return types.SimpleNamespace(**namespace)
-
-
-def compiled(*hidden, activation="softmax", optimizer="adam", loss="sparse_categorical_crossentropy", metrics=()):
-    output = layers.Dense(3, activation=activation)
+def compiled(*hidden, optimizer="adam", loss="sparse_categorical_crossentropy", metrics=()):
+    output = layers.Dense(3, activation="softmax")
     model = keras.Sequential([keras.Input((4, 4, 1), dtype="uint8"), layers.Flatten(), *hidden, output])
     model.compile(optimizer, loss, metrics=[F1Score(num_classes=3), *metrics])
     return model
 
 
+PARTIAL = functools.partial(keras.activations.leaky_relu, negative_slope=0.3)
+
+
 @pytest.mark.parametrize(
     ("build", "named"),
     [
-        (lambda own: compiled(layers.Lambda(lambda x: 2 * x)), ["a lambda"]),
-        (lambda own: compiled(keras.Sequential([layers.Dense(4, activation=own.relu)])), ["relu"]),  # Keras has one
-        (lambda own: compiled(layers.Reshape((4, 4)), layers.LSTM(4, activation=own.relu)), ["relu"]),
-        (lambda own: compiled(own.Scale(), own.Scale(), activation=own.steep), ["Scale", "steep"]),
-        (lambda own: compiled(optimizer=own.Descent(0.1)), ["Descent"]),
-        (lambda own: compiled(metrics=[own.Hits()]), ["Hits"]),
-        (lambda own: compiled(loss=own.mean_squared_error), ["mean_squared_error"]),
-        (lambda own: own.Network(), ["Network"]),
+        (lambda: compiled(layers.Lambda(lambda x: 2 * x)), "a lambda"),
+        (lambda: compiled(keras.Sequential([layers.Dense(4, activation=relu)])), "relu"),  # Keras has one
+        (lambda: compiled(layers.Dense(4, activation=PARTIAL)), "a part that Keras cannot serialize"),
+        (lambda: compiled(Scale(), Scale()), "Scale"),
+        (lambda: compiled(metrics=[Hits()]), "Hits"),
+        (lambda: compiled(loss=mean_squared_error), "mean_squared_error"),
+        (Network, "Network"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:The object being serialized includes a `lambda`")
 def test_a_part_with_its_own_code_is_named_once(build, named):
-    assert checkpoint.custom_code(build(own_code())) == named
-
-
-def test_a_part_that_keras_cannot_serialize_is_named():
-    activation = functools.partial(keras.activations.leaky_relu, negative_slope=0.3)
-    (named,) = checkpoint.custom_code(compiled(activation=activation))
-    assert named.startswith("a part that Keras cannot serialize (Cannot serialize object functools.partial(")
+    (found,) = checkpoint.custom_code(build())
+    assert found.partition(" (")[0] == named
 
 
 @pytest.mark.parametrize(
@@ -95,9 +79,8 @@ def test_parts_of_keras_and_of_this_package_are_not_named(build):
 def test_a_model_with_its_own_code_is_trained_without_a_checkpoint(tmp_path, capsys):
     path = tmp_path / "model.npz"
     path.write_bytes(b"another checkpoint")
-    train(compiled(own_code().Scale()), epochs=1, checkpoint=path)
+    train(compiled(Scale()), epochs=1, checkpoint=path)
     notice, line, *_ = capsys.readouterr().out.splitlines()
     assert notice.startswith("the code of Scale is not part of the model's configuration")
-    assert notice.endswith("training starts from scratch and writes no checkpoint")
     assert line.startswith("epoch 1/1")
     assert path.read_bytes() == b"another checkpoint"
