@@ -5,11 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from coursework import data, files
-from tests.coursework.damage import cut, cuts, many
 
 
 def load_small(folder):
@@ -24,9 +21,8 @@ def expected_images(contents):
     return np.frombuffer(contents["train-images-idx3-ubyte"][16:], np.uint8).reshape(-1, 28, 28)
 
 
-@pytest.mark.parametrize("behaviour", ["well", "slowly"])
-def test_the_files_of_a_mirror_are_loaded_and_kept(mirror, small_data_set, tmp_path, behaviour):
-    server = mirror(behaviour)
+def test_the_files_of_a_mirror_are_loaded_and_kept(mirror, small_data_set, tmp_path):
+    server = mirror("well")
     arrays = load_small(tmp_path)
     np.testing.assert_array_equal(arrays["X_train"], expected_images(small_data_set))
     assert arrays["y_test"].tolist() == list(small_data_set["t10k-labels-idx1-ubyte"][8:])
@@ -96,19 +92,29 @@ def test_a_full_disk_is_reported_and_leaves_no_partial_file(mirror, tmp_path, mo
     assert stored(tmp_path) == {}
 
 
-def test_only_the_wanted_files_of_a_package_are_read(small_data_set, monkeypatch, tmp_path):
-    first, *_ = small_data_set
-    hostile = [("../stolen", tarfile.REGTYPE, b"x"), (f"/{tmp_path}/stolen", tarfile.REGTYPE, b"x")]
-    hostile += [(first, tarfile.SYMTYPE, b""), (first, tarfile.LNKTYPE, b""), (first, tarfile.CHRTYPE, b"")]
-    hostile += [(f"../{first}", tarfile.REGTYPE, b"not what the hash says")]
-    files_of_package = [(f"../../escape/{name}", tarfile.REGTYPE, content) for name, content in small_data_set.items()]
+@pytest.mark.slow
+def test_data_in_a_read_only_folder_are_read_or_downloaded_but_not_kept(mirror, small_disk):
+    folder, remount = small_disk
+    mirror("well")
+    remount("ro")
+    with pytest.warns(UserWarning, match="can't be written .*Read-only file system.*: the data will not be kept"):
+        assert load_small(folder)["X_test"].shape == (4, 28, 28)
+    remount("rw")
+    load_small(folder)
+    remount("ro")
+    data.MIRRORS["fashion_mnist"].clear()
+    assert load_small(folder)["X_test"].shape == (4, 28, 28)
+
+
+def test_the_files_of_a_package_are_read_without_unpacking_it(small_data_set, monkeypatch, tmp_path):
+    wrong = [(f"../{name}", b"not what the hash says") for name in small_data_set]
+    right = [(f"../../package/{name}", content) for name, content in small_data_set.items()]
 
     def archive(folder):
         with tarfile.open(tmp_path / "package.tgz", "w:gz") as file:
-            for name, kind, content in hostile + files_of_package:
+            for name, content in wrong + right:
                 member = tarfile.TarInfo(name)
-                member.type, member.size = kind, len(content)
-                member.linkname = "/etc/passwd" if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE) else ""
+                member.size = len(content)
                 file.addfile(member, io.BytesIO(content))
         return tmp_path / "package.tgz"
 
@@ -129,36 +135,12 @@ def test_mnist_has_the_prescribed_parts(tmp_path):
     assert mnist["y_train"][:5].tolist() == [5, 0, 4, 1, 9]
 
 
-@pytest.mark.parametrize(
-    ("labels", "fraction", "words"),
-    [(10, 0, "expected 0 < fraction < 1"), (10, 1.5, "expected 0 < fraction < 1"), (9, 0.5, "10 images, but 9 labels")],
-)
-def test_an_impossible_split_is_rejected(labels, fraction, words):
-    with pytest.raises(ValueError, match=words):
-        data.split_last(np.arange(10), np.arange(labels), fraction)
-
-
 def test_split_last_takes_the_rows_of_keras_validation_split():
     X_train, X_val, y_train, y_val = data.split_last(np.arange(60_000), np.arange(60_000), 1 / 8)
     assert (len(X_train), len(y_train), len(X_val), len(y_val)) == (52_500, 52_500, 7_500, 7_500)
     assert X_val[0] == y_val[0] == 52_500
 
 
-@many
-@given(content=st.binary(max_size=200), added=st.integers(0, 10_000), compressed=st.booleans(), cuts=cuts())
-def test_a_file_is_found_exactly_if_it_has_the_expected_bytes(
-    small_data_set, tmp_path, content, added, compressed, cuts
-):
-    name = "t10k-labels-idx1-ubyte"
-    expected = small_data_set[name]
-    path = tmp_path / f"{name}{'.gz' if compressed else ''}"
-    for candidate in (expected, content, expected + bytes(added), cut(expected, cuts)):
-        path.write_bytes(gzip.compress(candidate) if compressed else candidate)
-        found, problems = data.files_in_folder("fashion_mnist", [name], tmp_path)
-        assert found == ({name: expected} if candidate == expected else {})
-        assert bool(problems) != bool(found)
-        path.write_bytes(cut(path.read_bytes(), cuts))
-        found, problems = data.files_in_folder("fashion_mnist", [name], tmp_path)
-        assert found in ({}, {name: expected})
-        assert bool(problems) != bool(found)
-        path.unlink()  # the folder is the same for all cases
+def test_a_split_that_leaves_one_part_empty_is_rejected():
+    with pytest.raises(ValueError, match="expected 0 < fraction < 1"):
+        data.split_last(np.arange(10), np.arange(10), 0.95)
