@@ -48,14 +48,13 @@ def tables(tmp_path, monkeypatch):
 def test_runs_epochs_and_claims_are_loaded(tables):
     runs, epochs, claims = study.load_experiments(tables())
     assert runs[["f1", "overfitting"]].fillna(-1).to_numpy().tolist() == [[0.75, 0.125], [0.5, 0.5], [-1, -1]]
-    columns = ["claim", "variant", "budget", "seed", "val_f1"]
-    assert epochs[columns].to_numpy().tolist() == [
-        ["baseline", "baseline", "reduced", 1, 0.75],
-        ["dropout", "None", "reduced", 1, 0.5],
-    ]
+    assert epochs[["variant", "seed", "val_f1"]].to_numpy().tolist() == [["baseline", 1, 0.75], ["None", 1, 0.5]]
     assert [claim["variants"] for claim in claims] == [{"None": {"dropout": 0}}]
-    rows = [line.rsplit(",", 2)[0] for line in RUNS.replace("finished", "missing").splitlines()]
-    runs, epochs, _ = study.load_experiments(tables(runs="\n".join(rows), epochs=EPOCHS.splitlines()[0]))
+
+
+def test_tables_without_a_finished_run_are_loaded(tables):
+    columns, _, _, row = (line.rsplit(",", 2)[0] for line in RUNS.splitlines())
+    runs, epochs, _ = study.load_experiments(tables(runs=f"{columns}\n{row}\n", epochs=EPOCHS.splitlines()[0]))
     assert runs[["f1", "overfitting"]].isna().all(axis=None) and len(epochs) == 0
 
 
@@ -72,8 +71,6 @@ DAMAGED = r"small\.yaml, or one of its tables .* is damaged .*: restore the file
     [
         ({"grid": GRID + "      half: {dropout: 0.5}\n"}, r"no run of dropout: half, which is new in small\.yaml"),
         ({"grid": "claims: [1"}, DAMAGED),
-        ({"grid": ""}, DAMAGED),
-        ({"runs": ""}, DAMAGED),
         ({"runs": "claim,variant\ndropout,None\n"}, DAMAGED),
         ({"runs": RUNS.replace("0.75", "high")}, DAMAGED),
         ({"epochs": "epoch,loss\n1,0.5\n"}, DAMAGED),
@@ -131,28 +128,17 @@ def test_verdicts_follow_the_effects(effects, overfitting, verdicts):
     assert study.claim_effects(runs, CLAIMS)["verdict"].tolist() == verdicts
 
 
-def test_a_claim_with_an_unfinished_variant_is_refuted_by_another_variant():
-    runs = runs_with_effects({"a": 0.02, "b": 0, "c": 0})
-    runs.loc[runs["variant"] == "b", "f1"] = np.nan
-    harm, _ = sentences(runs)
-    assert harm.startswith("It harms. **Contradicted**: 0 complete seeds so far, at least two are needed; ")
-    assert harm.endswith("distinguishable in the other direction: a.")
-
-
 def sentences(runs):
     return study.claim_sentences(study.claim_effects(runs, CLAIMS), CLAIMS)
 
 
-def test_a_sentence_has_the_claim_the_verdict_the_effect_and_what_could_have_been_detected():
+def test_a_sentence_has_the_claim_the_verdict_and_the_smallest_detectable_effect():
     runs = runs_with_effects({"a": -0.06, "b": 0.02, "c": 0})
     harm, use = sentences(runs)
     assert harm.startswith("It harms. **Contradicted**: the F1 changes by −0.0")
-    assert "n = 5" in harm
     assert harm.endswith("; distinguishable by itself: a; distinguishable in the other direction: b.")
-    assert use.count("**Not distinguishable with 5 seeds**") == 2
-    verdicts = study.claim_effects(runs, CLAIMS)
-    for detectable in verdicts.loc[verdicts["claim"] == "use", "detectable"]:
-        assert f"the smallest effect detectable with 80 % power is {detectable:.4f}" in use
+    detectable = study.claim_effects(runs, CLAIMS)["detectable"].iloc[1:]
+    assert all(f"detectable with 80 % power is {effect:.4f}" in use for effect in detectable)
 
 
 def test_sentences_say_if_there_are_no_results_or_equal_effects():
@@ -174,11 +160,9 @@ def both_budgets(reduced, full, **options):
     return pd.concat([runs_with_effects(reduced, **options), one_seed]).assign(status="finished")
 
 
-def test_sentences_and_metrics_have_the_effects_at_the_full_budget_with_their_number_of_seeds():
+def test_effects_at_the_full_budget_have_their_number_of_seeds_also_as_json():
     runs = both_budgets({"a": -0.01, "b": -0.02, "c": 0.03}, {"a": -0.01, "c": 0.03})
-    harm, use = sentences(runs)
-    assert harm.endswith("; at the full budget, −0.0100 with a (1 seed).")
-    assert "; at the full budget, +0.0300 with c (1 seed)." in use
+    assert sentences(runs)[0].endswith("; at the full budget, −0.0100 with a (1 seed).")
     harm, use, _ = json.loads(json.dumps(list(study.claim_effects(runs, CLAIMS)["full_budget"])))
     assert (harm, use) == ({"a": [pytest.approx(-0.01), 1]}, {"c": [pytest.approx(0.03), 1]})
 
@@ -190,23 +174,16 @@ def test_the_agreement_of_the_budgets_is_a_correlation_of_ranks_the_best_first()
     assert agreement.attrs["correlation"] == pytest.approx(0.8)
     assert list(agreement.index) == ["c", "baseline", "b", "a"]
     assert agreement["full"].tolist() == pytest.approx([0.85, 0.82, 0.81, 0.8])
-    assert agreement.loc["c", "reduced"] == pytest.approx(0.8 + 0.02 * 3 + 0.9, abs=0.002)
     two = runs[runs["variant"].isin(["baseline", "a"])]
     assert np.isnan(study.budget_agreement(two).attrs["correlation"])
 
 
 def test_sentences_on_the_budgets_name_the_effects_that_change_their_sign():
     runs = both_budgets({"a": -0.05, "b": -0.02, "c": 0.03}, {"a": 0.04, "b": -0.01, "c": 0.03}, scatter=1e-6)
-    assert study.budget_sentences(runs, study.variant_effects(runs)) == [
-        "4 of 4 runs at the full budget finished, for 4 variants in total.",
-        "The rankings do not agree: Spearman's correlation is -0.20, "
-        "and the best variant is a at the full budget and c at the reduced one.",
-        "So few variants give an indication only.",
-        "At the full budget the effect changes its sign for a (from −0.0500 to +0.0400).",
-        "The verdict on a therefore holds for the reduced budget only.",
-        "For the other variants the correlation is 1.00.",
-    ]
+    finished, ranking, _, turned, verdict, others = study.budget_sentences(runs, study.variant_effects(runs))
+    assert finished.startswith("4 of 4 runs")
+    assert "correlation is -0.20" in ranking and "is a at the full budget and c at the reduced one" in ranking
+    assert "changes its sign for a (from −0.0500 to +0.0400)." in turned
+    assert "verdict on a " in verdict and "correlation is 1.00" in others
     one = runs[(runs["budget"] == "reduced") | (runs["variant"] == "b")]
-    assert study.budget_sentences(one, study.variant_effects(one)) == [
-        "1 of 1 run at the full budget finished, for 1 variant in total."
-    ]
+    assert len(study.budget_sentences(one, study.variant_effects(one))) == 1
