@@ -1,4 +1,4 @@
-"""The explorers of a trained model: a figure in a headless kernel, controls with a picture for a reader."""
+"""The explorers of a trained model, with controls and a picture as for a reader."""
 
 import keras
 import numpy as np
@@ -7,7 +7,6 @@ import pytest
 from coursework import explore, figures
 from coursework.course_split import FASHION_CLASSES
 from coursework.session import HEADLESS_VARIABLE
-from coursework.text import pluralize
 from tests.models import notebook_model
 
 RANDOM = np.random.default_rng(0)
@@ -15,7 +14,6 @@ IMAGES = RANDOM.integers(0, 256, (24, 28, 28, 1), dtype=np.uint8)
 LABELS = np.arange(24) % 10
 PROBABILITIES = RANDOM.dirichlet(np.ones(10), 24)
 PREDICTIONS = PROBABILITIES.argmax(axis=1)
-WRONG = (PREDICTIONS != LABELS).sum()
 
 EXPLORERS = {
     "mistakes": lambda model: explore.mistakes(IMAGES, LABELS, PROBABILITIES, FASHION_CLASSES),
@@ -35,14 +33,6 @@ def with_reader(monkeypatch):
 @pytest.fixture(scope="module")
 def lenet5():
     return notebook_model("part1_mnist", "lenet5")
-
-
-@pytest.mark.parametrize("name", EXPLORERS)
-def test_a_headless_kernel_shows_the_same_figure_every_time_with_caption_and_description(name, lenet5, monkeypatch):
-    monkeypatch.setenv(HEADLESS_VARIABLE, "terminal")
-    figure, again = (EXPLORERS[name](lenet5) for _ in range(2))
-    assert len(figure.caption) > 20 and len(figure.description) > 40
-    assert figure.svg() == again.svg()
 
 
 @pytest.mark.parametrize("name", EXPLORERS)
@@ -85,19 +75,16 @@ def test_a_network_without_a_convolution_or_too_few_images_are_reported_in_the_f
     assert "at least four images" in explore.embeddings(model, IMAGES[:3], LABELS[:3], FASHION_CLASSES).caption
 
 
-def test_mistakes_are_counted_for_the_chosen_true_class_and_paged():
+def test_mistakes_are_those_of_the_chosen_classes():
     panel = EXPLORERS["mistakes"](None)
-    assert f"The 12 most confident of {WRONG} mistakes" in panel.picture.value
+    assert f"The 12 most confident of {(PREDICTIONS != LABELS).sum()} mistakes" in panel.picture.value
     true = LABELS[PREDICTIONS != LABELS][0]
     panel.widgets["true"].value = FASHION_CLASSES[true]
     expected = ((true == LABELS) & (true != PREDICTIONS)).sum()
-    assert f"The {expected} most confident of {pluralize(expected, 'mistake')}" in panel.picture.value
+    assert f"The {expected} most confident of {expected} mistake" in panel.picture.value
     assert f"(true {FASHION_CLASSES[true]})" in panel.picture.value
     panel.widgets["true"].value = panel.widgets["predicted"].value = "Coat"
-    assert "No mistakes in these predictions (true Coat, predicted Coat)" in panel.picture.value
-    panel = EXPLORERS["mistakes"](None)
-    panel.widgets["page"].value = panel.widgets["page"].max
-    assert f"to {WRONG} of {WRONG}, the most confident first" in panel.picture.value
+    assert "No mistakes in these predictions" in panel.picture.value
 
 
 def test_feature_maps_are_those_after_the_non_linearity(lenet5):

@@ -1,8 +1,6 @@
 """A file is replaced atomically, whatever happens to the process that writes it."""
 
-import os
 import platform
-import stat
 import subprocess
 import sys
 
@@ -63,34 +61,16 @@ def test_a_killed_process_leaves_the_previous_file_and_the_next_on_its_machine_c
     assert len(names(tmp_path)) == 1 + kept
 
 
-def test_the_content_is_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
-    path, synced = tmp_path / "file.txt", []
-    write(path, "old")
-    monkeypatch.setattr(
-        os, "fsync", lambda file: synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.read_text()))
-    )
-    write(path, "new")
-    assert synced == [(False, "old"), (True, "new")]
-
-
 def test_a_path_is_displayed_relative_to_the_project_or_by_its_name(tmp_path):
     assert files.display_path(files.output_folder("full")) == "reports"
     assert files.display_path(files.output_folder("smoke")) == "reports/smoke"
     assert files.display_path(tmp_path / "model.npz") == "model.npz"
 
 
-ARRAYS = {"a": np.arange(6, dtype=np.uint8).reshape(2, 3), "b": np.ones(2, np.float32)}
+A, B = np.arange(6, dtype=np.uint8).reshape(2, 3), np.ones(2, np.float32)
 
 
-@pytest.mark.parametrize(
-    ("arrays", "is_equal"),
-    [
-        (ARRAYS | {"a": ARRAYS["a"] + 1}, False),
-        (ARRAYS | {"a": ARRAYS["a"].reshape(3, 2)}, False),
-        (ARRAYS | {"b": ARRAYS["b"].view(np.int32)}, False),
-        (ARRAYS | {"c": ARRAYS["a"]}, False),
-        ({"b": ARRAYS["b"], "a": np.asfortranarray(ARRAYS["a"])}, True),  # another order of names and memory
-    ],
-)
-def test_the_hash_covers_values_shapes_dtypes_and_names(arrays, is_equal):
-    assert (files.content_hash(arrays) == files.content_hash(ARRAYS)) == is_equal
+@pytest.mark.parametrize("changed", [{"a": A + 1}, {"a": A.reshape(3, 2)}, {"b": B.view(np.int32)}, {"c": A}])
+def test_the_hash_covers_values_shapes_dtypes_and_names_but_no_order(changed):
+    assert files.content_hash({"a": A, "b": B} | changed) != files.content_hash({"a": A, "b": B})
+    assert files.content_hash({"b": B, "a": np.asfortranarray(A)}) == files.content_hash({"a": A, "b": B})
