@@ -5,36 +5,27 @@ import numpy as np
 import pytest
 
 from coursework import evaluation, models, training
-from coursework.augmentation import Augmentation
 from coursework.metrics import F1Score
 from tests.models import bright_images, small_layers, small_model, train
 
 IMAGES = bright_images()
 
 
-def weights_after_training(**options):
-    model = small_model()
-    train(model, **options)
-    return model.get_weights()
-
-
 @pytest.fixture(scope="module")
 def reference_weights():
-    return weights_after_training()
+    model = small_model()
+    train(model)
+    return model.get_weights()
 
 
 def are_equal(first, second):
     return all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("options", "is_equal"),
-    [({}, True), ({"seed": 2}, False), ({"augmentation": Augmentation(flips=True, shift=1, erase=0.5)}, False)],
-)
-def test_the_same_seed_and_options_give_the_same_weights_bit_for_bit_and_leave_the_data(
-    reference_weights, options, is_equal
-):
-    assert are_equal(weights_after_training(**options), reference_weights) == is_equal
+def test_a_training_can_be_repeated_bit_for_bit_and_leaves_the_data(reference_weights):
+    model = small_model()
+    train(model, *IMAGES)
+    assert are_equal(model.get_weights(), reference_weights)
     assert are_equal(IMAGES, bright_images())
 
 
@@ -70,10 +61,8 @@ def test_the_model_keeps_the_weights_of_its_best_epoch_and_the_history_has_a_row
     assert history["val_f1"].idxmax() <= 8
     assert history["val_f1"].iloc[-1] < history["val_f1"].max() == f1_of_predictions(model)
     assert history.index.tolist() == list(range(1, 13))
-    names = ["loss", "accuracy", "f1"]
-    assert set(history) == {*names, *(f"val_{name}" for name in names), "learning_rate", "seconds"}
+    assert {"loss", "accuracy", "f1", "val_loss", "val_accuracy", "val_f1", "seconds"} <= set(history)
     assert history["learning_rate"].iloc[[0, -1]].tolist() == pytest.approx([0.05, 30.0])
-    assert history.attrs["restored_seconds"] == 0
 
 
 def test_training_stops_after_patience_epochs_without_a_higher_f1(capsys):
@@ -91,20 +80,19 @@ def test_a_diverging_training_is_stopped_with_advice():
 
 
 @pytest.mark.parametrize(
-    ("build", "changed", "options", "words"),
+    ("build", "images", "options", "words"),
     [
-        (small_model, {}, {"batch_size": 0}, "batch_size=0"),
-        (small_model, {}, {"seed": "one"}, "seed='one'"),
-        (small_model, {}, {"patience": 0}, "patience=0"),
-        (small_model, {1: IMAGES[1][:-1]}, {}, "90 training images and 89 labels"),
-        (small_model, {2: IMAGES[2] / 255}, {}, "validation images are float64: expected uint8"),
-        (lambda: small_model(metrics=["accuracy"]), {}, {}, "there is no validation F1: compile the model with"),
-        (small_layers, {}, {}, "not compiled"),
+        (small_model, IMAGES, {"seed": "one"}, "seed='one'"),
+        (small_model, IMAGES, {"patience": 0}, "patience=0"),
+        (small_model, (IMAGES[0], IMAGES[1][:-1], *IMAGES[2:]), {}, "90 training images and 89 labels"),
+        (small_model, (*IMAGES[:2], IMAGES[2] / 255, IMAGES[3]), {}, "validation images are float64: expected uint8"),
+        (lambda: small_model(metrics=["accuracy"]), IMAGES, {}, "there is no validation F1: compile the model with"),
+        (small_layers, IMAGES, {}, "not compiled"),
     ],
 )
-def test_an_invalid_argument_or_model_is_rejected(build, changed, options, words):
+def test_an_invalid_argument_or_model_is_rejected(build, images, options, words):
     with pytest.raises(ValueError, match=words):
-        train(build(), *(changed.get(place, array) for place, array in enumerate(IMAGES)), **options)
+        train(build(), *images, **options)
 
 
 def weights_trained_with_averages(use_ema):
@@ -123,18 +111,16 @@ def test_averaged_weights_are_validated_and_kept_but_not_trained_on():
     assert are_equal(weights_trained_with_averages(True), weights_trained_with_averages(False))
 
 
-def interrupt(epoch, in_validation=False):
+def interrupt(epoch, place="on_train_batch_end"):
     """A callback that interrupts the process in an epoch, or in its validation, as the button in Jupyter does."""
     begun = []
 
     def interrupt_process(batch, logs):
-        if len(begun) == epoch and (in_validation or batch > 0):
+        if len(begun) == epoch:
             signal.raise_signal(signal.SIGINT)
 
-    place = "on_test_batch_begin" if in_validation else "on_train_batch_begin"
-    return keras.callbacks.LambdaCallback(
-        on_epoch_begin=lambda epoch, logs: begun.append(epoch), **{place: interrupt_process}
-    )
+    count = {"on_epoch_begin": lambda epoch, logs: begun.append(epoch)}
+    return keras.callbacks.LambdaCallback(**count, **{place: interrupt_process})
 
 
 @pytest.fixture
@@ -152,13 +138,12 @@ def notebook(monkeypatch):
     return said
 
 
-@pytest.mark.parametrize(("in_validation", "finished"), [(False, 1), (True, 2)])
-def test_an_interrupt_in_a_notebook_keeps_the_history_and_the_best_weights(tmp_path, notebook, in_validation, finished):
+@pytest.mark.parametrize(("place", "finished"), [("on_train_batch_end", 1), ("on_test_batch_begin", 2)])
+def test_an_interrupt_in_a_notebook_keeps_the_history_and_the_best_weights(tmp_path, notebook, place, finished):
     model, handler = small_model(), signal.getsignal(signal.SIGINT)
-    history = train(model, epochs=3, checkpoint=tmp_path / "model.npz", callbacks=[interrupt(2, in_validation)])
+    history = train(model, epochs=3, checkpoint=tmp_path / "model.npz", callbacks=[interrupt(2, place)])
     assert len(history) == finished
-    assert f"Interrupted after epoch {finished} of 3" in notebook[0]
-    assert "run the cells again" in notebook[0]
+    assert f"Interrupted after epoch {finished} of 3" in notebook[0] and "run the cells again" in notebook[0]
     assert history["val_f1"].max() == f1_of_predictions(model)
     assert signal.getsignal(signal.SIGINT) is handler
 
@@ -175,11 +160,6 @@ def test_a_training_interrupted_in_a_notebook_resumes_in_the_same_kernel(tmp_pat
 def test_an_interrupt_before_the_first_epoch_ended_is_reported(notebook):
     with pytest.raises(KeyboardInterrupt, match="no epoch was finished"):
         train(small_model(), callbacks=[interrupt(1)])
-
-
-def test_an_interrupt_in_a_headless_kernel_ends_the_run():
-    with pytest.raises(KeyboardInterrupt):
-        train(small_model(), callbacks=[interrupt(2)])
 
 
 @pytest.mark.parametrize(("momentum", "warned"), [(0.99, True), (0.6, False)])
