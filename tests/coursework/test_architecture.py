@@ -1,5 +1,4 @@
 import keras
-import numpy as np
 import pytest
 
 from coursework import architecture
@@ -7,22 +6,18 @@ from tests.models import notebook_model
 
 
 @pytest.mark.parametrize(
-    ("notebook", "name", "total", "trainable", "by_layer"),
+    ("notebook", "name", "total"),
     [
-        ("part1_mnist", "lenet5", 61_706, 61_706, [156, 2_416, 48_120, 10_164, 850]),
-        ("part2_fashion_mnist", "iteration1", 706_218, 706_218, [544, 32_832, 131_200, 524_544, 16_448, 650]),
-        ("part2_fashion_mnist", "iteration2", 840_586, 838_154, None),
+        ("part1_mnist", "lenet5", 61_706),
+        ("part2_fashion_mnist", "iteration1", 706_218),
+        ("part2_fashion_mnist", "iteration2", 840_586),
     ],
 )
-def test_keras_and_the_formulas_give_the_parameters_of_the_assignment(notebook, name, total, trainable, by_layer):
-    model = notebook_model(notebook, name)
-    table = architecture.layer_arithmetic(model)
-    assert model.count_params() == table["parameters by formula"].sum() == total
-    assert sum(int(np.prod(weight.shape)) for weight in model.trainable_weights) == trainable
+def test_keras_and_the_formulas_give_the_parameters_of_the_assignment(notebook, name, total):
+    table = architecture.layer_arithmetic(notebook_model(notebook, name))
+    assert table["parameters by formula"].sum() == total
     assert (table["parameters by formula"] == table["Keras's parameters"]).all()
     assert (table["output by formula"] == table["Keras's output"]).all()
-    if by_layer:
-        assert [count for count in table["parameters by formula"] if count] == by_layer
 
 
 def test_multiply_adds_are_counted_as_by_hand():

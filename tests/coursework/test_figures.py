@@ -46,7 +46,6 @@ def test_a_figure_is_shown_as_vectors_with_its_caption_and_description(name):
 def test_the_class_distribution_shows_all_ten_classes():
     labels = np.repeat(np.arange(10), np.arange(1, 11))
     figure = figures.plot_class_distribution({"training": labels}, CLASSES)
-    assert "training: T-shirt/top 1, Trouser 2, Pullover 3" in figure.description
     (axis,) = figure.axes
     assert [bar.get_height() for bar in axis.patches] == list(range(1, 11))
     assert [text.get_text() for text in axis.get_xticklabels()] == list(CLASSES)

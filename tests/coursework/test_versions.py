@@ -20,9 +20,7 @@ SMALL = {
 def test_a_package_that_is_too_old_is_refused(monkeypatch):
     version = importlib.metadata.version
     monkeypatch.setattr(importlib.metadata, "version", lambda name: "3.9.2" if name == "keras" else version(name))
-    with pytest.raises(
-        ImportError, match=r"keras 3.9.2 \(expected at least 3.10.0\). Run `pip install --upgrade keras`"
-    ):
+    with pytest.raises(ImportError, match=r"keras 3.9.2 \(expected at least .*\). Run `pip install --upgrade keras`"):
         session.start(1)
 
 
