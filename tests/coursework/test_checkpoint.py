@@ -71,16 +71,6 @@ def assert_equal(arrays, others):
         np.testing.assert_array_equal(one, other)
 
 
-def interrupt_in_epoch(number):
-    """A callback that interrupts the training in an epoch."""
-
-    def on_epoch_begin(epoch, logs):
-        if epoch + 1 == number:
-            raise KeyboardInterrupt
-
-    return keras.callbacks.LambdaCallback(on_epoch_begin=on_epoch_begin)
-
-
 @pytest.mark.parametrize("finished", [1, 2, 3])
 def test_an_interrupted_training_resumes_and_ends_with_the_same_bits(undisturbed, place, capsys, finished):
     model, history = train(place(finished))
@@ -95,14 +85,16 @@ def test_an_interrupted_training_resumes_and_ends_with_the_same_bits(undisturbed
 
 
 def test_a_resumed_training_counts_the_epochs_without_improvement_before_it(tmp_path):
-    def train_without_learning(*callbacks):
-        options = {"epochs": 9, "patience": 2, "checkpoint": tmp_path / "model.npz", "callbacks": callbacks}
-        return models.train(small_model(learning_rate=1e-12), **options)
+    def interrupt(epoch, logs):
+        if epoch == 2:
+            raise KeyboardInterrupt
 
+    options = {"epochs": 9, "patience": 2, "checkpoint": tmp_path / "model.npz"}
+    callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=interrupt)]
     with pytest.raises(KeyboardInterrupt):
-        train_without_learning(interrupt_in_epoch(3))
-    assert len(train_without_learning()) == 3
-    assert len(train_without_learning(interrupt_in_epoch(4))) == 3  # a finished training is not continued
+        models.train(small_model(learning_rate=1e-12), callbacks=callbacks, **options)
+    for _ in range(2):  # a finished training is not continued
+        assert len(models.train(small_model(learning_rate=1e-12), **options)) == 3
 
 
 def restore(path, labels=y_train, epochs=EPOCHS, patience=np.inf, change_of_weights=0, **changes):
@@ -131,10 +123,8 @@ def restore(path, labels=y_train, epochs=EPOCHS, patience=np.inf, change_of_weig
 def test_a_checkpoint_of_another_training_is_reported_and_not_used(place, monkeypatch, changes, named):
     if named == "training code":
         monkeypatch.setattr(checkpoint, "CODE_SHA256", "of an edited module")
-    assert restore(place(2), **changes) == (
-        [],
-        [f"model.npz is of a training with other {named}: training starts from scratch"],
-    )
+    said = f"model.npz is of a training with other {named}: training starts from scratch"
+    assert restore(place(2), **changes) == ([], [said])
 
 
 def flip_a_byte(path):
