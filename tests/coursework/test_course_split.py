@@ -7,9 +7,8 @@ import pytest
 
 from coursework import course_split, data, files
 
-TRAINING, TEST = 110, 30
-"""Images of each part of the small public data set; `SHAPES` are those of its course split."""
 SHAPES = {"train_images": (120, 28, 28), "train_labels": (120,), "test_images": (20, 28, 28)}
+"""The course split of the 140 images of `public`."""
 HANGS_THE_LIBRARY = Path(__file__).parents[1] / "files" / "hangs_the_library.h5"
 """Found by a fuzzer."""
 
@@ -18,29 +17,24 @@ HANGS_THE_LIBRARY = Path(__file__).parents[1] / "files" / "hangs_the_library.h5"
 def public(tmp_path, monkeypatch):
     """140 images, 14 of each class, in place of the 70,000 of Fashion-MNIST: the four arrays."""
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (TRAINING + TEST, 28, 28), dtype=np.uint8)
-    labels = random.permutation(np.arange(TRAINING + TEST, dtype=np.uint8) % 10)
-    parts = (images[:TRAINING], labels[:TRAINING], images[TRAINING:], labels[TRAINING:])
-    arrays = dict(zip(data.IDX_FILES, parts, strict=True))
-    monkeypatch.setattr(data, "IDX_SIZES", {})
-    monkeypatch.setitem(data.IDX_SHA256, "fashion_mnist", {})
+    images = random.integers(0, 256, (140, 28, 28), dtype=np.uint8)
+    labels = random.permutation(np.arange(140, dtype=np.uint8) % 10)
+    arrays = {"X_train": images[:110], "y_train": labels[:110], "X_test": images[110:], "y_test": labels[110:]}
+    sizes, hashes = {}, {}
+    (tmp_path / "fashion_mnist").mkdir()
+    for key, name in data.IDX_FILES.items():
+        content = bytes(16 if key.startswith("X") else 8) + arrays[key].tobytes()
+        sizes[name], hashes[name] = len(content), hashlib.sha256(content).hexdigest()
+        (tmp_path / "fashion_mnist" / name).write_bytes(content)
+    monkeypatch.setattr(data, "IDX_SIZES", sizes)
+    monkeypatch.setitem(data.IDX_SHA256, "fashion_mnist", hashes)
     monkeypatch.setattr(course_split, "COURSE_SHAPES", SHAPES)
     monkeypatch.setattr(course_split, "TEST_LABELS_SHAPE", (20,))
-    (tmp_path / "fashion_mnist").mkdir()
-    for name, array in arrays.items():
-        content = bytes(16 if name.startswith("X") else 8) + array.tobytes()
-        data.IDX_SIZES[data.IDX_FILES[name]] = len(content)
-        data.IDX_SHA256["fashion_mnist"][data.IDX_FILES[name]] = hashlib.sha256(content).hexdigest()
-        (tmp_path / "fashion_mnist" / data.IDX_FILES[name]).write_bytes(content)
     return arrays
 
 
 def load(folder, split="course"):
     return course_split.load_fashion_mnist(split, data_folder=folder)
-
-
-def load_test_labels(folder):
-    return course_split.load_fashion_mnist_test_labels(data_folder=folder)
 
 
 @pytest.fixture
@@ -63,7 +57,7 @@ def pairs(data):
 def test_the_course_split_is_stratified_and_contains_each_public_image_once_with_its_label(public, folder):
     loaded = load(folder)
     assert np.bincount(loaded["y_train"]).tolist() == [12] * 10
-    assert pairs(public) == pairs(loaded | {"y_test": load_test_labels(folder)})
+    assert pairs(public) == pairs(loaded | {"y_test": course_split.load_fashion_mnist_test_labels(data_folder=folder)})
 
 
 def test_the_course_split_of_fashion_mnist_has_the_documented_hash(tmp_path):
@@ -87,11 +81,11 @@ def test_a_changed_file_of_this_package_is_kept_and_built_again(folder):
 
 @pytest.mark.parametrize("content", [None, b"damaged"])
 def test_lost_test_labels_are_built_again_and_the_course_file_stays(folder, content):
-    path, before = folder / "Fashion_MNIST.h5", load_test_labels(folder)
+    path, before = folder / "Fashion_MNIST.h5", course_split.load_fashion_mnist_test_labels(data_folder=folder)
     modified = path.stat().st_mtime_ns
     labels = folder / "Fashion_MNIST_test_labels.h5"
     labels.unlink() if content is None else labels.write_bytes(content)
-    np.testing.assert_array_equal(load_test_labels(folder), before)
+    np.testing.assert_array_equal(course_split.load_fashion_mnist_test_labels(data_folder=folder), before)
     assert path.stat().st_mtime_ns == modified
 
 
@@ -115,7 +109,7 @@ def test_the_courses_own_file_is_used_as_it_is_and_its_test_labels_are_unknown(f
     assert load(folder)["X_train"].shape == SHAPES["train_images"]
     assert load(folder)["y_train"].dtype == np.uint8
     assert (folder / "Fashion_MNIST_test_labels.h5").exists()
-    assert load_test_labels(folder) is None
+    assert course_split.load_fashion_mnist_test_labels(data_folder=folder) is None
     assert path.read_bytes() == before
 
 

@@ -101,17 +101,13 @@ def test_the_table_of_a_training_is_short_and_contains_first_best_and_last_epoch
     assert table.caption.startswith("A model, 50 epochs in 2 min 30 s: the weights are those of epoch 33")
 
 
-@pytest.mark.parametrize(
-    ("batch_size", "expected"),
-    [
-        (4, 4 / 9),  # 2/3 for the classes 0 and 1, one of two found each, and 0 for the absent class 2
-        (1, 1 / 6),  # 1/3 for an image whose probability exceeds one half, else 0
-    ],
-)
-def test_the_rounded_f1_depends_on_the_batch_size_and_misses_unsure_predictions(batch_size, expected):
+def test_the_rounded_f1_depends_on_the_batch_size_and_misses_unsure_predictions():
+    labels = np.array([0, 0, 1, 1])
     probabilities = np.array([[0.9, 0.1, 0.0], [0.4, 0.3, 0.3], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]])
-    result = evaluation.rounded_batch_f1(np.array([0, 0, 1, 1]), probabilities, batch_size)
-    assert result == pytest.approx(expected, abs=1e-5)
+    # 2/3 for the classes 0 and 1, one of two found each, and 0 for the absent class 2.
+    assert evaluation.rounded_batch_f1(labels, probabilities, 4) == pytest.approx(4 / 9, abs=1e-5)
+    # 1/3 for an image whose probability exceeds one half, else 0.
+    assert evaluation.rounded_batch_f1(labels, probabilities, 1) == pytest.approx(1 / 6, abs=1e-5)
 
 
 def test_calibration_equals_the_one_by_hand():
