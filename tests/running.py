@@ -18,8 +18,6 @@ ROOT = Path(__file__).resolve().parent.parent
 MARK = {"COURSEWORK_TEST": str(os.getpid())}
 """An environment variable that identifies the processes of a test, also after their parent has ended."""
 TIME_LIMIT = 400
-FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "40"))
-"""Cases of each property test."""
 VARIABLES_OF_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
 
 

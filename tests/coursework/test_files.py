@@ -1,6 +1,8 @@
 """A file is replaced atomically, whatever happens to the process that writes it."""
 
+import os
 import platform
+import stat
 import subprocess
 import sys
 
@@ -59,6 +61,16 @@ def test_a_killed_process_leaves_the_previous_file_and_the_next_on_its_machine_c
     write(path, "new")
     assert path.read_text() == "new"
     assert len(names(tmp_path)) == 1 + kept
+
+
+def test_the_content_is_on_the_disk_before_the_name_and_the_name_at_the_end(tmp_path, monkeypatch):
+    path, synced = tmp_path / "file.txt", []
+    write(path, "old")
+    monkeypatch.setattr(
+        os, "fsync", lambda file: synced.append((stat.S_ISDIR(os.fstat(file).st_mode), path.read_text()))
+    )
+    write(path, "new")
+    assert synced == [(False, "old"), (True, "new")]
 
 
 def test_a_path_is_displayed_relative_to_the_project_or_by_its_name(tmp_path):

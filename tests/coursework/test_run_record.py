@@ -18,6 +18,12 @@ def write(tmp_path, monkeypatch):
     return lambda f1: run_record.write_metrics("part1_mnist", "smoke", scores={"f1": f1}, **given)
 
 
+def test_the_declared_parameters_leave_out_the_variables_of_a_reader():
+    namespace = {}
+    exec("seed: int = 1\nepochs: int = 20\niteration4_history = object()\nseed = 2", namespace)
+    assert run_record.declared_parameters(namespace) == {"seed": 2, "epochs": 20}
+
+
 def test_the_metrics_file_holds_parameters_scores_and_histories(write, tmp_path):
     content = write(0.7)
     assert json.loads((tmp_path / "smoke" / "metrics" / "part1_mnist.json").read_text()) == content

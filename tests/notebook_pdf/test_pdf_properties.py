@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 
 from notebook_pdf import ExportError, export
 from notebook_pdf.errors import InternalError
-from tests.running import FUZZ_CASES
 
 many = settings(
-    max_examples=FUZZ_CASES,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
