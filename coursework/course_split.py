@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -34,11 +31,6 @@ TEST_LABELS_FILE = "Fashion_MNIST_test_labels.h5"
 COURSE_SHAPES = {"train_images": (59_500, 28, 28), "train_labels": (59_500,), "test_images": (10_500, 28, 28)}
 TEST_LABELS_SHAPE = (10_500,)
 COURSE_SPLIT_SEED = 0
-HDF5_READER = Path(__file__).with_name("read_hdf5.py")
-READING_TIMEOUT = 120
-"""Seconds that reading the course's file may take. It usually takes less than one."""
-READING_MEMORY = 4 << 30
-"""Bytes of address space that reading may use."""
 
 
 def load_fashion_mnist(
@@ -106,45 +98,42 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
 
 
 def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The named uint8 arrays of an HDF5 file, and the hash stored with them if this package made the file.
+    """The named arrays of an HDF5 file, uint8, and the hash stored with them (`sha256`) if this package made the file.
 
-    They are read in a separate process, because a damaged file can crash the HDF5 library or make it loop forever. A
-    DataError says if the file is damaged or has another content.
+    Arrays with one dimension are classes from 0 to 9. A DataError says if the file is damaged or has another content.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"{path} does not exist")
-    command = [sys.executable, str(HDF5_READER), str(path), json.dumps(shapes), str(READING_MEMORY)]
-    problem = ""
+    import h5py
+
     try:
-        result = subprocess.run(command, capture_output=True, timeout=READING_TIMEOUT)
-        if result.returncode < 0:
-            problem = "can't be read: it made the HDF5 library crash, so it is damaged"
-        elif result.returncode:
-            problem = result.stderr.decode(errors="replace").strip()
-    except subprocess.TimeoutExpired:
-        problem = f"can't be read within {READING_TIMEOUT} s, so it is damaged"
-    if problem and _is_memory_limited():
-        raise DataError(
-            f"{path} can't be read within the limit of `ulimit -v`: allow {READING_MEMORY >> 20} MiB and try again"
-        )
+        with h5py.File(path) as file:
+            names, stored_hash = list(file), file.attrs.get("sha256")
+            arrays = {name: file[name][...] for name in shapes if name in file}
+        problem = _misfit(arrays, shapes, names)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # each way in which a file can be damaged raises another kind
+        problem = f"can't be read as HDF5, it may be truncated ({error})"
     if problem:
         raise DataError(
             f"{path} {problem}. Delete {path.name} or move it away, and it is built again from the public data."
         )
-    stream = io.BytesIO(result.stdout)
-    stored_hash = json.loads(stream.readline())
-    content: dict[str, Any] = {name: np.lib.format.read_array(stream, allow_pickle=False) for name in shapes}
+    content: dict[str, Any] = {name: array.astype(np.uint8, copy=False) for name, array in arrays.items()}
     return content if stored_hash is None else content | {"sha256": stored_hash}
 
 
-def _is_memory_limited() -> bool:
-    """Whether this process may use less address space than `READING_MEMORY`."""
-    if sys.platform == "win32":
-        return False
-    import resource
-
-    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-    return limit != resource.RLIM_INFINITY and limit < READING_MEMORY
+def _misfit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], names: list[str]) -> str | None:
+    """What is wrong with the content of a file that holds these `names`; None if it is as expected."""
+    if missing := [name for name in shapes if name not in arrays]:
+        held = ", ".join(names) or "nothing"
+        return f"has no dataset {', '.join(missing)}: it holds {held}, expected {', '.join(shapes)}"
+    for name, array in arrays.items():
+        is_image = len(shapes[name]) > 1
+        if array.shape != shapes[name] or not (array.dtype == np.uint8 if is_image else array.dtype.kind in "iu"):
+            expected = f"{shapes[name]} of {'uint8' if is_image else 'whole numbers'}"
+            return f"{name} has shape {array.shape} and dtype {array.dtype}, expected {expected}"
+        if not is_image and not ((array >= 0) & (array <= 9)).all():
+            return f"{name} holds classes outside 0 to 9"
+    return None
 
 
 def _modified(path: Path) -> int | None:
