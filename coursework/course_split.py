@@ -79,7 +79,8 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     except (DataError, FileNotFoundError):
         intact = False
     if not intact:
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose, damaged=_modified(path))
+        path.unlink(missing_ok=True)
+        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose)
         content = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -90,9 +91,10 @@ def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
         _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
     content = read_h5(path, COURSE_SHAPES)
     if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
-        kept = f"{COURSE_FILE}.damaged"
-        warnings.warn(f"{path} has changed since it was built: it is kept as {kept} and built again", stacklevel=3)
-        _make_course_files(data_folder, (COURSE_FILE,), verbose, damaged=_modified(path))
+        kept = path.with_name(f"{path.name}.damaged")
+        warnings.warn(f"{path} has changed since it was built: it is kept as {kept.name} and built again", stacklevel=3)
+        path.replace(kept)
+        _make_course_files(data_folder, (COURSE_FILE,), verbose)
         content = read_h5(path, COURSE_SHAPES)
     return content
 
@@ -136,17 +138,8 @@ def _misfit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ..
     return None
 
 
-def _modified(path: Path) -> int | None:
-    """Time of a file's last change in nanoseconds; None if it does not exist."""
-    return path.stat().st_mtime_ns if path.exists() else None
-
-
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int, damaged: int | None = None) -> None:
-    """Write the course split, or the labels it holds out, from the public 70,000 images.
-
-    An existing file stays, also one that another process or a person has put there meanwhile. Only a file whose last
-    change was at the time `damaged` is renamed, to a name that ends in `.damaged`.
-    """
+def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int) -> None:
+    """Write the course split, or the labels it holds out, from the public 70,000 images; an existing file stays."""
     import filelock
     import h5py
     from sklearn.model_selection import train_test_split
@@ -163,7 +156,7 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
     }
     with disk_errors_as_data_error(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
         for path in (data_folder / file_name for file_name in file_names):
-            if _modified(path) not in (None, damaged):
+            if path.exists():  # another process has built it meanwhile
                 continue
             arrays, stream = contents[path.name], io.BytesIO()  # the HDF5 library crashes if the disk is full
             with h5py.File(stream, "w") as file:
@@ -173,7 +166,5 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
                 file.attrs["sha256"] = content_hash(arrays)
             with replace_when_complete(path) as temporary:
                 temporary.write_bytes(stream.getbuffer())
-                if path.exists():
-                    path.replace(path.with_name(f"{path.name}.damaged"))
             if verbose:
                 print(f"{display_path(path)}: built from the public data", flush=True)
