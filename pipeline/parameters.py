@@ -11,7 +11,6 @@ or a set of words, as in `in {constant, cosine}`.
 from __future__ import annotations
 
 import ast
-import functools
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -80,12 +79,6 @@ def check_parameters(notebook: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 def parameters_model(notebook: Path, without: tuple[str, ...] = ()) -> type[Settings]:
     """The model of a notebook's parameters, except for those named in `without`."""
-    return _parameters_model(notebook, notebook.stat().st_mtime_ns, without)
-
-
-@functools.lru_cache(maxsize=16)
-def _parameters_model(notebook: Path, modified: int, without: tuple[str, ...]) -> type[Settings]:
-    """The model, cached for each time of the notebook's last change."""
     import papermill  # which takes a second
 
     try:

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import pydantic
 from pydantic_core import PydanticCustomError
-from ruamel.yaml import YAML, AliasEvent, MappingNode, Node, SafeConstructor, ScalarNode, SequenceNode
-from ruamel.yaml.constructor import ConstructorError
+from ruamel.yaml import YAML, MappingNode, SequenceNode
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from pipeline.errors import UserError
@@ -50,38 +49,20 @@ def describe(error: pydantic.ValidationError) -> tuple[tuple[Any, ...], str]:
     return place, f"{name} is {reprlib.repr(first['input'])}: {expected.replace('Input', 'it', 1)}"
 
 
-class _Constructor(SafeConstructor):
-    def construct_object(self, node: Node, deep: bool = False) -> Any:
-        """Name the line of a value that Python or a text can't hold, such as 2024-13-45 or a lone surrogate."""
-        try:
-            value = super().construct_object(node, deep=deep)
-            if isinstance(node, ScalarNode):
-                str(value).encode()
-        except (ValueError, LookupError, OverflowError, TypeError) as error:
-            raise ConstructorError(None, None, f"{reprlib.repr(node.value)}: {error}", node.start_mark) from error
-        return value
-
-
 class YamlFile:
-    """A YAML file without aliases: its content, and errors that name its lines. A UserError if it can't be read."""
+    """A YAML file: its content, and errors that name its lines. A UserError if it can't be read."""
 
     def __init__(self, path: Path):
         self.path = path
         yaml = YAML(typ="safe", pure=True)
-        yaml.Constructor = _Constructor
         try:
-            text = path.read_text(encoding="utf-8")
-            for event in yaml.parse(text):
-                if isinstance(event, AliasEvent):  # it may be recursive, or grow exponentially
-                    problem = "an alias (*name) is not supported: write the value out"
-                    raise ConstructorError(None, None, problem, event.start_mark)
-            self._root = yaml.compose(text)
+            self._root = yaml.compose(path.read_text(encoding="utf-8"))
             self.content = None if self._root is None else yaml.constructor.construct_document(self._root)
         except OSError as error:
             raise UserError(f"{path} can't be read: {error.strerror}") from error
         except UnicodeDecodeError as error:
             raise UserError(f"{path.name} is not valid UTF-8 text: {error}") from error
-        except (YAMLError, RecursionError) as error:
+        except (YAMLError, RecursionError, ValueError) as error:  # ValueError: an impossible date
             marked = isinstance(error, MarkedYAMLError) and error.problem_mark
             where, problem = (f", line {error.problem_mark.line + 1}", error.problem) if marked else ("", error)
             raise UserError(
