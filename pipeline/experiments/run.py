@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
-import math
 import os
 import re
 import shutil
-from pathlib import Path
 from typing import Annotated, Any
 
 import filelock
 import nbformat
+import pandas as pd
 import pydantic
 
 from coursework import checkpoint, files
@@ -76,20 +74,13 @@ def lock_sha256() -> str:
 
 def locked_versions(package: str) -> list[str]:
     """The versions of a package in the lock as it is on disk now; several if platforms differ."""
-    return _versions(LOCK_FILE, LOCK_FILE.stat().st_mtime_ns, package)
-
-
-@functools.lru_cache(maxsize=16)
-def _versions(lock: Path, modified: int, package: str) -> list[str]:
-    """The versions of a package in a lock, cached for each time of its last change."""
-    return re.findall(rf"^{package}==([\w.]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    return re.findall(rf"\n{package}==([\w.]+)", LOCK_FILE.read_text(encoding="utf-8"))
 
 
 # --- Results --------------------------------------------------------------------------------------
 
-EPOCH_COLUMNS = ("loss", "f1", "val_loss", "val_f1")
 Score = Annotated[float, pydantic.Field(ge=0, le=1)]
-Amount = Annotated[float, pydantic.Field(ge=0, lt=math.inf)]
+Amount = Annotated[pydantic.FiniteFloat, pydantic.Field(ge=0)]
 
 
 class Figures(pydantic.BaseModel):
@@ -109,6 +100,16 @@ class Figures(pydantic.BaseModel):
     tensorflow: str
 
 
+class Epoch(pydantic.BaseModel):
+    """The figures of an epoch in the table of learning curves."""
+
+    epoch: int
+    loss: Amount
+    f1: Score
+    val_loss: Amount
+    val_f1: Score
+
+
 def is_executed(run_identity: str) -> bool:
     """Whether the folder of a run holds its executed notebook, which is written last."""
     return (RUNS_FOLDER / run_identity / "experiment.ipynb").exists()
@@ -124,15 +125,10 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
     path = RUNS_FOLDER / run_identity / "metrics" / "experiment.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-        if metrics["parameters"] != run.parameters:
-            raise ValueError("the parameters are another run's")
         if metrics["data_sha256"] != data_sha256:
             raise ValueError("it was trained on other data")
         _require_locked(metrics["versions"])
         training, scores = metrics["trainings"]["variant"], metrics["scores"]
-        history = training["history"]
-        if {len(history[column]) for column in EPOCH_COLUMNS} != {run.parameters["epochs"]}:
-            raise ValueError("epochs are missing")
         row = {
             "validation_f1": scores["validation"]["f1"],
             "validation_accuracy": scores["validation"]["accuracy"],
@@ -147,20 +143,22 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
             "processor": metrics["hardware"]["processor"],
             "tensorflow": metrics["versions"]["tensorflow"],
         }
-        Figures.model_validate(row, strict=True)
-        for column in EPOCH_COLUMNS:
-            if not all(0 <= value <= (1 if "f1" in column else math.inf) for value in history[column]):
-                raise ValueError(f"the history's {column} has a value out of range")
-        epochs = [
-            {"epoch": number + 1} | {column: history[column][number] for column in EPOCH_COLUMNS}
-            for number in range(run.parameters["epochs"])
-        ]
-    except pydantic.ValidationError as error:
-        raise DamagedResultError(f"{files.display_path(path)}: {describe(error)[1]}") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        epochs = pd.DataFrame(training["history"])
+        epochs["epoch"] = epochs.index + 1
+        return check_result(run, row, epochs.to_dict("records"))
+    except Exception as error:  # each way in which a file can be damaged raises another kind
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise DamagedResultError(f"{files.display_path(path)}: {what}") from error
-    return {"row": row, "epochs": epochs}
+
+
+def check_result(run: Run, row: dict[str, Any], epochs: list[dict[str, Any]]) -> Result:
+    """A result from its row and its epochs, which may have more columns; a DamagedResultError if it is not valid."""
+    if len(epochs) != run.parameters["epochs"]:
+        raise DamagedResultError("epochs are missing")
+    try:
+        return {"row": Figures(**row).model_dump(), "epochs": [Epoch(**epoch).model_dump() for epoch in epochs]}
+    except pydantic.ValidationError as error:
+        raise DamagedResultError(describe(error)[1]) from error
 
 
 def _require_locked(versions: dict[str, str]) -> None:

@@ -26,18 +26,18 @@ from coursework.text import format_duration, pluralize
 from pipeline.errors import UserError, run_command
 from pipeline.experiments.grid import GRID_FILE, Run, read_grid
 from pipeline.experiments.run import (
-    EPOCH_COLUMNS,
     DamagedResultError,
     DiskFullError,
-    Figures,
+    Epoch,
     Result,
+    check_result,
     execute,
     identity,
     is_executed,
     read_result,
     software_sha256,
 )
-from pipeline.settings import YamlFile, describe
+from pipeline.settings import YamlFile
 
 CONNECTION_TIMEOUT = 10
 """Seconds a scheduler may take to answer."""
@@ -93,7 +93,7 @@ class Sweep:
         """Write both tables atomically; a table that is up to date keeps its time, which make compares."""
         finished = [key for key in self.runs if key in self.results]
         rows = [{"identity": key} | row for key in finished for row in self.results[key]["epochs"]]
-        epochs = pd.DataFrame(rows, columns=["identity", "epoch", *EPOCH_COLUMNS])
+        epochs = pd.DataFrame(rows, columns=["identity", *Epoch.model_fields])
         for path, table in ((self.table_path, self.table()), (self.epochs_path, epochs)):
             text = table.to_csv(index=False, lineterminator="\n").encode()
             if not (path.exists() and path.read_bytes() == text):
@@ -137,14 +137,11 @@ def _tabled_results(sweep: Sweep) -> dict[str, Result]:
         )
     results = {}
     for key in rows.keys() & sweep.missing().keys():
-        run, curve, problem = sweep.runs[key], curves.get(key, []), "epochs are missing"
+        run = sweep.runs[key]
         try:
-            if len(curve) == run.parameters["epochs"]:
-                results[key] = {"row": Figures(**rows[key]).model_dump(), "epochs": curve}
-                continue
-        except pydantic.ValidationError as error:
-            problem = describe(error)[1]
-        print(f"{run.name}: its row in {name} is damaged and it is run again ({problem})", flush=True)
+            results[key] = check_result(run, rows[key], curves.get(key, []))
+        except DamagedResultError as error:
+            print(f"{run.name}: its row in {name} is damaged and it is run again ({error})", flush=True)
     return results
 
 
@@ -155,10 +152,7 @@ def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, l
     try:
         table, epochs = read_table(sweep.table_path), read_table(sweep.epochs_path)
         rows = {row["identity"]: row for row in table[table["status"] == "finished"].to_dict("records")}
-        curves = {
-            key: rows.drop(columns="identity").to_dict("records")
-            for key, rows in epochs.groupby("identity", sort=False)
-        }
+        curves = {key: curve.to_dict("records") for key, curve in epochs.groupby("identity")}
     except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
         print(f"{sweep.table_path.name} can't be read and is written again ({error})", flush=True)
         return {}, {}
