@@ -7,7 +7,6 @@ import asyncio
 import dataclasses
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
@@ -18,7 +17,6 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 import pydantic
-from tqdm import tqdm
 
 from coursework import course_split, files
 from coursework.study import read_table
@@ -47,10 +45,6 @@ WHOLE_NUMBERS = ("best_epoch", "model_parameters", "multiply_adds")
 """Columns of the table that are not decimal numbers and may be missing."""
 SECONDS_BETWEEN_TABLES = 5
 """Minimum time between two updates of the tables; they are also written at the end."""
-
-
-class SweepStoppedError(UserError):
-    """The sweep stopped early. Finished runs are kept."""
 
 
 # --- Finished runs --------------------------------------------------------------------------------
@@ -269,7 +263,7 @@ def _slurm_cluster(path: Path, workers: int | None, insecure: bool) -> Any:
 def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
     """Run the missing runs of a sweep, each as `work(run, identity, hash of the data)`, and keep its tables up to date.
 
-    A SweepStoppedError ends it if the disk is full or the connection to the scheduler is lost; finished runs are kept.
+    A UserError ends it if the disk is full or the connection to the scheduler is lost; finished runs are kept.
     """
     from distributed import KilledWorker, as_completed
 
@@ -283,19 +277,18 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
         retries=1,
         pure=False,
     )
-    total = round(sum(run.cost for run in missing.values()), 3)
-    progress = tqdm(total=total, disable=None, bar_format="{percentage:3.0f}% |{bar}| {desc}", leave=False)
-    written, workers, finished, done, seconds, cost = 0.0, 1, 0, 0.0, 0.0, 0.0
+    waiting, seconds, cost = sum(run.cost for run in missing.values()), 0.0, 0.0
+    workers, written = 1, 0.0
     try:
         outcomes = as_completed(futures, with_results=True, raise_errors=False)  # fetches results in batches
-        for future, outcome in outcomes:
+        for number, (future, outcome) in enumerate(outcomes, start=1):
             key = future.key.removeprefix("experiment-")
             run = missing[key]
             error = outcome[1] if future.status == "error" else outcome if isinstance(outcome, Exception) else None
             if isinstance(error, CancelledError):
-                raise SweepStoppedError("the connection to Dask's scheduler is lost") from error
+                raise UserError("the connection to Dask's scheduler is lost") from error
             if isinstance(error, DiskFullError):
-                raise SweepStoppedError(str(error)) from error
+                raise error
             if error:  # the other runs continue
                 kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
                 sweep.failures[key] = f"{kind}{error}"
@@ -307,22 +300,15 @@ def run_sweep(sweep: Sweep, client: Any, work: Any = execute) -> None:
                 scores = f"F1 {row['validation_f1']:.4f}, accuracy {row['validation_accuracy']:.4f}"
                 line = f"{scores}, {row['seconds']:.0f} s"
             future.release()
-            finished, done = finished + 1, done + run.cost
+            waiting -= run.cost
             if time.monotonic() - written > SECONDS_BETWEEN_TABLES:
                 sweep.write()
                 workers = max(1, len(client.nthreads()))
                 written = time.monotonic()
-            progress.update(run.cost)
             if cost:
-                left = seconds / cost * max(0.0, total - done) / workers
-                progress.set_description_str(f"about {format_duration(left)} left")
-                line += f"; about {format_duration(left)} left"
-            progress.write(f"[{finished}/{len(missing)}] {run.name}: {line}")
-            sys.stdout.flush()
-    except OSError as error:
-        raise SweepStoppedError(str(error)) from error
+                line += f"; about {format_duration(seconds / cost * waiting / workers)} left"
+            print(f"[{number}/{len(missing)}] {run.name}: {line}", flush=True)
     finally:
-        progress.close()
         if client.status == "running":
             client.cancel(futures)
     sweep.write()

@@ -12,7 +12,7 @@ import pytest
 from pipeline.errors import UserError
 from pipeline.experiments import run as experiment_run
 from pipeline.experiments.run import DiskFullError
-from pipeline.experiments.sweep import SweepStoppedError, read_sweep, run_sweep
+from pipeline.experiments.sweep import read_sweep, run_sweep
 from tests.pipeline.experiment_runs import GRID, folder, leave_result, metrics_path, write_grid
 
 __all__ = ["folder"]  # a fixture
@@ -164,7 +164,7 @@ def test_a_full_disk_stops_the_sweep_and_keeps_finished_runs(sweep, client):
             raise DiskFullError("the disk is full: [Errno 28] No space left on device")
         return leave_result(run, name, data_sha256)
 
-    with pytest.raises(SweepStoppedError, match="the disk is full"):
+    with pytest.raises(DiskFullError, match="the disk is full"):
         run_sweep(sweep(), client, work)
     again = sweep()
     assert {again.runs[name].seed for name in again.results} == {1}
