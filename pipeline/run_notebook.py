@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import functools
+import datetime
 import logging
 import os
 import re
 import sys
-import tempfile
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +45,12 @@ CELL_FILE = re.compile(r"(?<![\w.-])/[^\s:'\"]{0,300}?/ipykernel_\d+/\d+\.py")
 """The temporary file of a cell, which warnings name with a folder of this machine."""
 
 
-class _ExitError(Exception):
-    """A cell ended the run before its end."""
-
-
 def _require_no_exit(execute_reply: dict[str, Any], **_: Any) -> None:
-    """Raise an error if a cell called `sys.exit(0)` or `exit()`, after which papermill reports a finished run."""
+    """Raise a UserError if a cell called `sys.exit(0)` or `exit()`, after which papermill reports a finished run."""
     content = execute_reply["content"]
     is_system_exit = content.get("ename") == "SystemExit" and content["evalue"] in ("", "0")
     if is_system_exit or any(part["source"] == "ask_exit" for part in content.get("payload", [])):
-        raise _ExitError(
+        raise UserError(
             f"code cell {content['execution_count']} calls `exit()` or raises SystemExit: expected a notebook that "
             "runs to its last cell, so remove that line"
         )
@@ -75,27 +69,21 @@ def run_notebook(notebook: str, profile: str, output: str | None = None) -> Path
         "Course": handin["course"],
         "Group": f"{handin['group_number']}, {handin['group_name']}",
         "Members": ", ".join(handin["group_members"]),
-        "Run": f"{{date}}, profile {profile}",
+        "Run": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, profile {profile}",
     }
     if (seed := check_parameters(source, parameters).get("seed")) is not None:
         title["Seed"] = str(seed)
+    metadata = {"title_block": title, "authors": [{"name": name} for name in handin["group_members"]]}
     earlier = last_duration(output, notebook)
     took = f", {format_duration(earlier)} last time" if earlier is not None else ""
     print(f"== {notebook}, profile {profile}: running{took} ==", flush=True)
-    execute_notebook(source, target, parameters, title=title, authors=handin["group_members"], began=began)
+    execute_notebook(source, target, parameters, metadata)
     print(f"== {notebook}: {time.time() - began:.0f} s, {files.display_path(target)} ==", flush=True)
     return target
 
 
 def execute_notebook(
-    source: Path,
-    target: Path,
-    parameters: dict[str, Any],
-    *,
-    title: dict[str, str] | None = None,
-    authors: Iterable[str] = (),
-    began: float | None = None,
-    show: bool = True,
+    source: Path, target: Path, parameters: dict[str, Any], metadata: Mapping[str, Any] | None = None, show: bool = True
 ) -> None:
     """Execute a notebook; its executed copy replaces `target` once all its cells have run.
 
@@ -103,13 +91,11 @@ def execute_notebook(
 
     Args:
         parameters: values that replace the notebook's own.
-        title: lines of the PDF's title block; `{date}` is replaced by the day of the run.
-        authors: names in the PDF's properties.
-        began: time at which the parameters were read; make compares later edits with it.
+        metadata: of the executed copy: the lines of the PDF's title block, and the authors in its properties.
         show: print the output of the cells while they run.
     """
     failed = target.with_suffix(".failed.ipynb")
-    began = time.time() if began is None else began
+    began = time.time()
     _set_environment_of_kernels(show)
     with files.replace_when_complete(target) as temporary:
         try:
@@ -126,13 +112,13 @@ def execute_notebook(
                 on_cell_executed=_require_no_exit,
                 config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
             )
-        except (PapermillExecutionError, _ExitError, DeadKernelError) as error:
-            problem = f", {error}" if isinstance(error, _ExitError) else f": {KERNEL_DIED}"
+        except (PapermillExecutionError, UserError, DeadKernelError) as error:
+            problem = KERNEL_DIED if isinstance(error, DeadKernelError) else error
             if isinstance(error, PapermillExecutionError):
-                problem = f", code cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+                problem = f"code cell {error.exec_count} failed: {error.ename}: {error.evalue}"
             temporary.replace(failed)
             kept = f"The notebook with its output so far: {files.display_path(failed)}"
-            raise UserError(f"{source.stem}{problem}\n{kept}") from error
+            raise UserError(f"{source.stem}, {problem}\n{kept}") from error
         except KeyboardInterrupt:
             logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # it would print tracebacks of the interruption
             raise
@@ -141,7 +127,7 @@ def execute_notebook(
                 raise
             raise UserError(f"{source.stem}: {KERNEL_DIED} It died while it started ({error}).") from error
         executed = nbformat.read(temporary, as_version=4)
-        nbformat.write(tidy(executed, parameters, title, authors), temporary)
+        nbformat.write(tidy(executed, parameters, metadata or {}), temporary)
         os.utime(temporary, (began, began))  # edits during the run are newer, so make sees them
     failed.unlink(missing_ok=True)
 
@@ -155,30 +141,19 @@ def _set_environment_of_kernels(show: bool) -> None:
     for name in ("MATPLOTLIBRC", *(name for name in os.environ if name.startswith("OPENBLAS_"))):
         os.environ.pop(name, None)  # such as the processor type that NumPy's sums are compiled for
     for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
-        os.environ[variable] = str(_settings_folder() / name)
-
-
-@functools.cache
-def _settings_folder() -> Path:
-    """A folder in the environment, or a temporary one if the environment is read-only."""
-    folder = Path(sys.prefix) / "settings"
-    with suppress(OSError):
-        folder.mkdir(exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="settings."))
+        os.environ[variable] = str(Path(sys.prefix) / "settings" / name)
 
 
 def tidy(
-    executed: nbformat.NotebookNode, parameters: dict[str, Any], title: dict[str, str] | None, authors: Iterable[str]
+    executed: nbformat.NotebookNode, parameters: dict[str, Any], metadata: Mapping[str, Any]
 ) -> nbformat.NotebookNode:
     """Join the pieces of each output stream, remove cells about running by hand and paths of this machine, replace
-    random names by numbers, and add the PDF's title block."""
+    random names by numbers, and add metadata."""
     executed, _ = CoalesceStreamsPreprocessor().preprocess(executed, {})
     executed.cells = [cell for cell in executed.cells if BY_HAND_TAG not in cell.metadata.get("tags", [])]
     started = executed.metadata["papermill"]["start_time"]
     executed.metadata["papermill"] = {"parameters": parameters, "start_time": started}
-    if title is not None:
-        executed.metadata["title_block"] = {name: line.replace("{date}", started[:10]) for name, line in title.items()}
-        executed.metadata["authors"] = [{"name": name} for name in authors]
+    executed.metadata.update(metadata)
     for number, cell in enumerate(executed.cells):
         cell.metadata.pop("papermill", None)
         cell.metadata.pop("execution", None)
