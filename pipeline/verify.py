@@ -177,28 +177,26 @@ def compare_with_committed() -> list[str]:
             sentences.append(f"{name}: there is no committed file to compare with ({reason})")
         else:
             found[name] = [without(json.loads(text), MEASURED) for text in (path.read_bytes(), shown.stdout)]
-    machines = {name: _other_machine(*both) for name, both in found.items()}
-    anywhere = sorted({difference for machine in machines.values() for difference in machine})
+    machine = sorted({difference for both in found.values() for difference in _other_machine(*both)})
+    why = "the machine and the packages are the same, so the code, the parameters or the data changed since"
+    if machine:
+        why = f"this is expected, because the order of sums differs: {'; '.join(machine)}. Scores should agree "
+        why += f"within {TOLERANCE}"
     for name, both in found.items():
         where = _first_difference(*(without(one, ABOUT_THE_MACHINE) for one in both))
         if where is None:
             sentences.append(f"{name}: the same to the last digit as the committed one")
-            continue
-        why = "the machine and the packages are the same, so the code, the parameters or the data changed since"
-        # A score does not name a machine: its predictions come from the run of another file.
-        if machine := machines[name] if "hardware" in both[0] else anywhere:
-            why = f"this is expected, because the order of sums differs: {'; '.join(machine)}. Scores should agree "
-            why += f"within {TOLERANCE}"
-        sentences.append(f"{name} differs from the committed one, first at {where}; {why}")
+        else:
+            sentences.append(f"{name} differs from the committed one, first at {where}; {why}")
     return sentences
 
 
 def _other_machine(ours: dict[str, Any], committed: dict[str, Any]) -> list[str]:
     return [
-        f"{kind} {key} is {ours[kind][key]}, committed {value}"
-        for kind in sorted(ABOUT_THE_MACHINE)
-        for key, value in committed.get(kind, {}).items()
-        if kind in ours and ours[kind].get(key) != value
+        f"{kind} {key} is {ours[kind].get(key)}, committed {value}"
+        for kind in ABOUT_THE_MACHINE & ours.keys() & committed.keys()
+        for key, value in committed[kind].items()
+        if ours[kind].get(key) != value
     ]
 
 

@@ -30,7 +30,7 @@ def test_invalid_predictions_are_rejected_and_the_previous_file_stays(path, pred
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "is empty"),
+        ("", "the header is '', expected 'ID,Prediction'"),
         ("ID,Prediction\n9,0,5\n9,1,6\n", "line 2 is '9,0,5': expected two values and a comma"),
         ("id,Prediction\n0,1\n1,2\n", "the header is 'id,Prediction', expected 'ID,Prediction'"),
         ("ID,Prediction\n0,1\n", "1 rows for 2"),
