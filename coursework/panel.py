@@ -29,11 +29,7 @@ class Menu:
         return next(iter(self.choices.values()))
 
     def widget(self, style: Mapping[str, str]) -> ipywidgets.Widget:
-        return ipywidgets.Dropdown(options=list(self.choices), description=self.label, style=style)
-
-    def value(self, selected: str) -> Any:
-        """The value for the name that the widget shows."""
-        return self.choices[selected]
+        return ipywidgets.Dropdown(options=list(self.choices.items()), description=self.label, style=style)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,9 +45,6 @@ class Slider:
     def widget(self, style: Mapping[str, str]) -> ipywidgets.Widget:
         kind = ipywidgets.IntSlider if isinstance(self.step, int) else ipywidgets.FloatSlider
         return kind(self.start, min=self.low, max=self.high, step=self.step, description=self.label, style=style)
-
-    def value(self, selected: float) -> float:
-        return selected
 
 
 def show(
@@ -79,7 +72,7 @@ class Panel(ipywidgets.VBox):
         controls: Mapping[str, Menu | Slider],
     ):
         style = {"description_width": "initial"}
-        self.controls, self._draw, self._static = controls, draw, static
+        self._draw, self._static = draw, static
         self.widgets = {name: control.widget(style) for name, control in controls.items()}
         self.picture = ipywidgets.HTML()
         row = ipywidgets.HBox(list(self.widgets.values()), layout={"flex_flow": "row wrap"})
@@ -90,7 +83,7 @@ class Panel(ipywidgets.VBox):
 
     def _redraw(self, _change: Any = None) -> None:
         try:
-            values = {name: self.controls[name].value(widget.value) for name, widget in self.widgets.items()}
+            values = {name: widget.value for name, widget in self.widgets.items()}
             self.picture.value = _as_html(self._draw(**values))
         except Exception as error:  # in a callback, it would appear in the server's log only
             self.picture.value = f"<pre>{html.escape(f'{type(error).__name__}: {error}')}</pre>"

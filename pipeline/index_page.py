@@ -61,16 +61,14 @@ def write_index(profile: str) -> Path:
 
 def _title(notebook: nbformat.NotebookNode) -> str:
     """The first heading, from the colon on if there is one."""
-    lines = "".join(cell.source for cell in notebook.cells[:1]).splitlines() or ["Without a heading"]
-    heading = lines[0].lstrip("# ")
+    heading = notebook.cells[0].source.partition("\n")[0].lstrip("# ")
     title = heading.partition(": ")[2] or heading
     return title[:1].upper() + title[1:]
 
 
 def _about_profile(profile: str) -> str:
     """The description of a profile in the first line of its file."""
-    path = PROFILES_FOLDER / f"{profile}.yaml"
-    first = path.read_text(encoding="utf-8").partition("\n")[0] if path.exists() else ""
+    first = (PROFILES_FOLDER / f"{profile}.yaml").read_text(encoding="utf-8").partition("\n")[0]
     return first.lstrip("# ") if first.startswith("#") else ""
 
 

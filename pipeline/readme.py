@@ -82,17 +82,12 @@ def _render(template: str, **values: Any) -> str:
         trim_blocks=True,
     )
     environment.filters |= {
-        "capitalized": _capitalized,
         "interval": _with_interval,
         "iteration": _iteration,
         "mean_accuracy": _mean_accuracy,
         "pair": _pair,
     }
     return environment.get_template(template).render(values)
-
-
-def _capitalized(text: str) -> str:
-    return text[0].upper() + text[1:]
 
 
 def _pair(scores: dict[str, float], first: str, second: str) -> str:

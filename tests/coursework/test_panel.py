@@ -31,7 +31,7 @@ def test_a_panel_shows_a_picture_with_caption_and_alternative_text_that_follows_
     assert '<img src="data:image/svg+xml;base64,' in panel.picture.value
     assert 'alt="The &quot;start&quot; and 3"' in panel.picture.value
     assert "<figcaption>start &amp; 3</figcaption>" in panel.picture.value
-    panel.widgets["word"].value = "other"
+    panel.widgets["word"].label = "other"
     panel.widgets["number"].value = 7
     assert "<figcaption>end &amp; 7</figcaption>" in panel.picture.value
 
