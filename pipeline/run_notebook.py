@@ -15,7 +15,6 @@ from typing import Any
 
 import nbformat
 import papermill
-import zmq
 from nbclient.exceptions import DeadKernelError
 from nbconvert.preprocessors.coalescestreams import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
@@ -110,12 +109,13 @@ def execute_notebook(
                 stderr_file=sys.stderr if show else None,
                 extra_arguments=KERNEL_ARGUMENTS,
                 on_cell_executed=_require_no_exit,
-                config=Config({"KernelManager": {"transport_encryption": "auto" if zmq.has("curve") else "disabled"}}),
+                config=Config({"KernelManager": {"transport_encryption": "auto"}}),
             )
         except (PapermillExecutionError, UserError, DeadKernelError) as error:
-            problem = KERNEL_DIED if isinstance(error, DeadKernelError) else error
             if isinstance(error, PapermillExecutionError):
                 problem = f"code cell {error.exec_count} failed: {error.ename}: {error.evalue}"
+            else:
+                problem = KERNEL_DIED if isinstance(error, DeadKernelError) else error
             temporary.replace(failed)
             kept = f"The notebook with its output so far: {files.display_path(failed)}"
             raise UserError(f"{source.stem}, {problem}\n{kept}") from error
