@@ -8,6 +8,7 @@ name. Then it compares the metrics of the hand-in with the committed ones.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -18,7 +19,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import nbformat
 import numpy as np
 
@@ -74,13 +74,11 @@ def read_metrics(path: Path) -> Any:
 
 
 def read_weights(path: Path) -> dict[str, Any]:
-    """The configuration and the arrays of a saved model; the rest of the file is date and version."""
-    with zipfile.ZipFile(path) as archive, tempfile.TemporaryFile() as file:
-        file.write(archive.read("model.weights.h5"))
-        with h5py.File(file) as weights:
-            arrays: dict[str, Any] = {}
-            weights.visititems(lambda name, item: arrays.update({name: item[()]} if hasattr(item, "shape") else {}))
-        return arrays | {"configuration": without(json.loads(archive.read("config.json")), ADDRESSES)}
+    """The configuration and the weights of a saved model; the rest of the file is date and version."""
+    with zipfile.ZipFile(path) as archive:
+        configuration = without(json.loads(archive.read("config.json")), ADDRESSES)
+        weights = hashlib.sha256(archive.read("model.weights.h5")).hexdigest()
+    return {"configuration": configuration, "SHA-256 of the weights": weights}
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
