@@ -66,12 +66,11 @@ def feature_maps(model: keras.Model, images: np.ndarray, columns: int = 12) -> A
     layers = _feature_layers(model)
     if not layers:
         return empty_figure(f"{model.name} has no convolution, so there are no feature maps to show")
-    observer = keras.Model(model.inputs[0], [layer.output for layer in layers.values()])
+    observer = keras.Model(model.inputs[0], {name: layer.output for name, layer in layers.items()})
 
     def draw(image: int, layer: str | None) -> Figure:
         outputs = observer(images[image : image + 1], training=False)
-        outputs = outputs if isinstance(outputs, list | tuple) else [outputs]
-        maps = {name: np.asarray(output)[0] for name, output in zip(layers, outputs, strict=True)}
+        maps = {name: np.asarray(outputs[name])[0] for name in layers}
         if layer is not None:
             starts = range(0, maps[layer].shape[-1], columns)
             maps = {f"from {start + 1}": maps[layer][..., start : start + columns] for start in starts}
@@ -107,7 +106,7 @@ def class_activation(
     if not layers:
         return empty_figure(f"{model.name} has no convolution, which Grad-CAM needs")
     fine = [name for name, layer in layers.items() if layer.output.shape[1] >= 7] or list(layers)
-    ordered = {name: layers[name] for name in [fine[-1], *(name for name in layers if name != fine[-1])]}
+    ordered = {fine[-1]: layers[fine[-1]]} | layers
 
     def draw(image: int, asked: int | None, layer: Any) -> Figure:
         shown = slice(image, image + columns)
@@ -187,8 +186,6 @@ def embeddings(
 ) -> Any:
     """The penultimate features of the first `count` images in two dimensions, with thumbnails of misclassified ones."""
     names = list(class_names)
-    if len(images) < 4:
-        return empty_figure("a projection needs at least four images")
     images, labels = images[:count], labels[:count]
     features = penultimate_features(model, images)
     probabilities = predict_probabilities(model, images)
