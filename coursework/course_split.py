@@ -6,7 +6,6 @@ import io
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -58,7 +57,7 @@ def load_fashion_mnist(
         return load_idx("fashion_mnist", data_folder, verbose)
     if split != "course":
         raise ValueError(f'split={split!r} is unknown: expected "course" or "official"')
-    data = _load_course_file(data_folder, verbose)
+    data, _ = _load_course_file(data_folder, verbose)
     return {"X_train": data["train_images"], "y_train": data["train_labels"], "X_test": data["test_images"]}
 
 
@@ -69,40 +68,41 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
     publish those of its own file, and labels of other images are never returned.
     """
     data_folder = Path(data_folder)
-    data = _load_course_file(data_folder, verbose)
-    if "sha256" not in data:  # the course's own file
+    _, is_ours = _load_course_file(data_folder, verbose)
+    if not is_ours:
         return None
     path = data_folder / TEST_LABELS_FILE
     try:
-        content = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
-        intact = content.get("sha256") == content_hash({"test_labels": content["test_labels"]})
+        content, is_intact = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     except (DataError, FileNotFoundError):
-        intact = False
-    if not intact:
+        is_intact = False
+    if not is_intact:
         path.unlink(missing_ok=True)
         _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose)
-        content = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
+        content, _ = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
 
-def _load_course_file(data_folder: Path, verbose: int) -> dict[str, Any]:
+def _load_course_file(data_folder: Path, verbose: int) -> tuple[dict[str, np.ndarray], bool]:
+    """The arrays of the course's file, and whether this package built it."""
     path = data_folder / COURSE_FILE
     if not path.exists():
         _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
-    content = read_h5(path, COURSE_SHAPES)
-    if "sha256" in content and content["sha256"] != content_hash({name: content[name] for name in COURSE_SHAPES}):
+    content, is_intact = read_h5(path, COURSE_SHAPES)
+    if is_intact is False:
         kept = path.with_name(f"{path.name}.damaged")
         warnings.warn(f"{path} has changed since it was built: it is kept as {kept.name} and built again", stacklevel=3)
         path.replace(kept)
         _make_course_files(data_folder, (COURSE_FILE,), verbose)
-        content = read_h5(path, COURSE_SHAPES)
-    return content
+        content, is_intact = read_h5(path, COURSE_SHAPES)
+    return content, is_intact is not None
 
 
-def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-    """The named arrays of an HDF5 file, uint8, and the hash stored with them (`sha256`) if this package made the file.
+def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, np.ndarray], bool | None]:
+    """The named arrays of an HDF5 file, uint8, and whether they have the hash that this package stores with them.
 
-    Arrays with one dimension are classes from 0 to 9. A DataError says if the file is damaged or has another content.
+    The latter is None for a file without a hash. Arrays with one dimension are classes from 0 to 9. A DataError says if
+    the file is damaged or has another content.
     """
     import h5py
 
@@ -119,8 +119,8 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
         raise DataError(
             f"{path} {problem}. Delete {path.name} or move it away, and it is built again from the public data."
         )
-    content: dict[str, Any] = {name: array.astype(np.uint8, copy=False) for name, array in arrays.items()}
-    return content if stored_hash is None else content | {"sha256": stored_hash}
+    arrays = {name: array.astype(np.uint8, copy=False) for name, array in arrays.items()}
+    return arrays, None if stored_hash is None else stored_hash == content_hash(arrays)
 
 
 def _misfit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ...]], names: list[str]) -> str | None:

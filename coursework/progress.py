@@ -38,7 +38,7 @@ class TrainingView:
         )  # which is the terminal that started the kernel
         self.silent = self.in_notebook and os.environ.get(HEADLESS_VARIABLE) == "silent"
         self.history: list[dict[str, float]] = []
-        self.epoch, self.dots, self.best = 0, 0, 0.0
+        self.dots, self.best = 0, 0.0
         self.trained, self.began, self.updated = 0, time.perf_counter(), 0.0
         if self.live:
             from IPython.display import HTML, display
@@ -53,7 +53,7 @@ class TrainingView:
                 print(text, end=end, flush=True, file=self.stream)
 
     def begin(self, epoch: int) -> None:
-        self.epoch, self.dots = epoch, 0
+        self.dots = 0
         if not self.live:
             self.say(f"epoch {epoch:{len(str(self.epochs))}d}/{self.epochs} ", end="")
 

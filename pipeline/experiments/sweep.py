@@ -328,13 +328,11 @@ def main() -> None:
     )
     parser.add_argument("--workers", type=int, help="number of runs at once (default: as many as fit on this machine)")
     arguments = parser.parse_args()
-    name, workers = arguments.grid.stem, arguments.workers
+    workers = arguments.workers
     if workers is not None and workers < 1:
         raise UserError(f"--workers is {workers}: expected at least 1")
     if workers is not None and arguments.scheduler is not None:
         raise UserError("--workers can't be combined with --scheduler: the scheduler has its own workers")
-    if name in ("submission", "submissions") or name.endswith("_epochs"):
-        raise UserError(f"{name} is not a valid name of a grid: reports/{name}.csv is another file's name")
     sweep = read_sweep(arguments.grid.resolve())
     sweep.write()
     missing = sweep.missing()

@@ -55,8 +55,6 @@ def test_failed_runs_make_the_command_fail(command, folder, monkeypatch):
     [
         (["--grid", "small.yaml"], r"^small\.yaml, line 8: .*dropout is 5: it should be less than or equal to 2$"),
         (["--grid", "none.yaml"], r"none\.yaml can.t be read: No such file"),
-        (["--grid", "submissions.yaml"], r"reports/submissions\.csv is another file's name"),
-        (["--grid", "experiments_epochs.yaml"], r"reports/experiments_epochs\.csv is another file's name"),
         (["--workers", 0], "--workers is 0: expected at least 1"),
         (["--workers", 2, "--scheduler", "tcp://127.0.0.1:1"], "--workers can't be combined with --scheduler: the"),
     ],
