@@ -98,45 +98,32 @@ class Sweep:
 def read_sweep(grid: Path) -> Sweep:
     """Read a grid with the existing results of its runs, from the runs' folders or the tables.
 
-    A damaged result is reported, and its run counts as missing.
+    A damaged result is reported, and its run counts as missing. A UserError says if the tables hold finished runs that
+    are not part of the sweep and exist nowhere else.
     """
     runs, software = read_grid(grid), software_sha256()
     data_sha256 = files.content_hash(course_split.load_fashion_mnist(verbose=1))
     sweep = Sweep(grid, data_sha256, {identity(run, data_sha256, software): run for run in runs})
-    damaged = set()
-    for run_identity, run in sweep.runs.items():
-        try:
-            if result := read_result(run, run_identity, data_sha256):
-                sweep.results[run_identity] = result
-        except DamagedResultError as error:
-            print(f"{run.name}: its result is damaged and it is run again ({error})", flush=True)
-            damaged.add(run_identity)
-    sweep.results |= {key: result for key, result in _tabled_results(sweep).items() if key not in damaged}
-    return sweep
-
-
-def _tabled_results(sweep: Sweep) -> dict[str, Result]:
-    """Results of the sweep's missing runs in the tables; a run counts if both tables hold it completely.
-
-    A UserError says if the tables hold finished runs that are not part of the sweep and exist nowhere else.
-    """
-    name = sweep.table_path.name
+    table_name = sweep.table_path.name
     rows, curves = _finished_rows(sweep)
-    orphaned_runs = [key for key in rows if key not in sweep.runs and not is_executed(str(key))]
-    if orphaned_runs:
+    if orphaned_runs := [key for key in rows if key not in sweep.runs and not is_executed(str(key))]:
         raise UserError(
-            f"reports/{name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or "
-            f"parameters differ from today's {sweep.grid.name}, and which exist nowhere else: restore what has "
-            f"changed, or move {name} and {sweep.epochs_path.name} away to start from scratch"
+            f"reports/{table_name} holds {pluralize(len(orphaned_runs), 'finished run')} whose data, code, packages or "
+            f"parameters differ from today's {grid.name}, and which exist nowhere else: restore what has changed, or "
+            f"move {table_name} and {sweep.epochs_path.name} away to start from scratch"
         )
-    results = {}
-    for key in rows.keys() & sweep.missing().keys():
-        run = sweep.runs[key]
+    for key, run in sweep.runs.items():
+        place = "result"
         try:
-            results[key] = check_result(run, rows[key], curves.get(key, []))
+            result = read_result(run, key, data_sha256)
+            if result is None and key in rows:
+                place = f"row in {table_name}"
+                result = check_result(run, rows[key], curves.get(key, []))
+            if result is not None:
+                sweep.results[key] = result
         except DamagedResultError as error:
-            print(f"{run.name}: its row in {name} is damaged and it is run again ({error})", flush=True)
-    return results
+            print(f"{run.name}: its {place} is damaged and it is run again ({error})", flush=True)
+    return sweep
 
 
 def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, list[dict[str, Any]]]]:
@@ -147,7 +134,7 @@ def _finished_rows(sweep: Sweep) -> tuple[dict[str, dict[str, Any]], dict[str, l
         table, epochs = read_table(sweep.table_path), read_table(sweep.epochs_path)
         rows = {row["identity"]: row for row in table[table["status"] == "finished"].to_dict("records")}
         curves = {key: curve.to_dict("records") for key, curve in epochs.groupby("identity")}
-    except (OSError, ValueError, KeyError, pd.errors.ParserError) as error:
+    except (ValueError, KeyError) as error:
         print(f"{sweep.table_path.name} can't be read and is written again ({error})", flush=True)
         return {}, {}
     return rows, curves
