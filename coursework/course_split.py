@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +78,7 @@ def load_fashion_mnist_test_labels(verbose: int = 0, data_folder: Path | str = D
         is_intact = False
     if not is_intact:
         path.unlink(missing_ok=True)
-        _make_course_files(data_folder, (TEST_LABELS_FILE,), verbose)
+        _make_missing_files(data_folder, verbose)
         content, _ = read_h5(path, {"test_labels": TEST_LABELS_SHAPE})
     return content["test_labels"]
 
@@ -87,13 +87,13 @@ def _load_course_file(data_folder: Path, verbose: int) -> tuple[dict[str, np.nda
     """The arrays of the course's file, and whether this package built it."""
     path = data_folder / COURSE_FILE
     if not path.exists():
-        _make_course_files(data_folder, (TEST_LABELS_FILE, COURSE_FILE), verbose)
+        _make_missing_files(data_folder, verbose)
     content, is_intact = read_h5(path, COURSE_SHAPES)
     if is_intact is False:
         kept = path.with_name(f"{path.name}.damaged")
         warnings.warn(f"{path} has changed since it was built: it is kept as {kept.name} and built again", stacklevel=3)
         path.replace(kept)
-        _make_course_files(data_folder, (COURSE_FILE,), verbose)
+        _make_missing_files(data_folder, verbose)
         content, is_intact = read_h5(path, COURSE_SHAPES)
     return content, is_intact is not None
 
@@ -138,8 +138,8 @@ def _misfit(arrays: Mapping[str, np.ndarray], shapes: Mapping[str, tuple[int, ..
     return None
 
 
-def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: int) -> None:
-    """Write the course split, or the labels it holds out, from the public 70,000 images; an existing file stays."""
+def _make_missing_files(data_folder: Path, verbose: int) -> None:
+    """Write the course split and the labels it holds out from the public 70,000 images; an existing file stays."""
     import filelock
     import h5py
     from sklearn.model_selection import train_test_split
@@ -155,10 +155,10 @@ def _make_course_files(data_folder: Path, file_names: Iterable[str], verbose: in
         COURSE_FILE: {"train_images": X_train, "train_labels": y_train, "test_images": X_test},
     }
     with disk_errors_as_data_error(data_folder), filelock.FileLock(data_folder / ".course_split.lock"):
-        for path in (data_folder / file_name for file_name in file_names):
-            if path.exists():  # another process has built it meanwhile
+        for file_name, arrays in contents.items():
+            path, stream = data_folder / file_name, io.BytesIO()  # the HDF5 library crashes if the disk is full
+            if path.exists():
                 continue
-            arrays, stream = contents[path.name], io.BytesIO()  # the HDF5 library crashes if the disk is full
             with h5py.File(stream, "w") as file:
                 for name, array in arrays.items():
                     chunks = (min(len(array), 500), *array.shape[1:])

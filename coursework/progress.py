@@ -33,9 +33,8 @@ class TrainingView:
         self.in_notebook = getattr(shell, "kernel", None) is not None
         self.live = self.in_notebook and not headless()
         self.name, self.epochs = name, epochs
-        self.stream = (
-            sys.__stdout__ if self.in_notebook and headless() else None
-        )  # which is the terminal that started the kernel
+        # The standard output of a kernel's process is the terminal that started it.
+        self.stream = sys.__stdout__ if self.in_notebook and headless() else None
         self.silent = self.in_notebook and os.environ.get(HEADLESS_VARIABLE) == "silent"
         self.history: list[dict[str, float]] = []
         self.dots, self.best = 0, 0.0
