@@ -81,23 +81,29 @@ def _is_known(module: str | None) -> bool:
     return module is not None and module.split(".")[0] in ("keras", "tensorflow", "coursework")
 
 
-def _custom_parts(value: Any) -> Iterator[str]:
-    import keras
-
-    libraries = (keras.activations, keras.losses, keras.metrics, keras.ops)
+def _mappings_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    """The mappings in a nested configuration, the outer ones first."""
     if isinstance(value, Mapping):
-        kind = value.get("class_name")
-        if kind == "__lambda__":
-            yield "a lambda"
-        elif kind == "function":
-            if not any(hasattr(library, str(value.get("config"))) for library in libraries):
-                yield str(value.get("config"))
-        elif "module" in value and kind is not None and not _is_known(value["module"]):
-            yield str(kind)
+        yield value
         value = value.values()
     if isinstance(value, Iterable) and not isinstance(value, str | bytes):
         for part in value:
-            yield from _custom_parts(part)
+            yield from _mappings_in(part)
+
+
+def _custom_parts(configurations: list[dict[str, Any]]) -> Iterator[str]:
+    import keras
+
+    libraries = (keras.activations, keras.losses, keras.metrics, keras.ops)
+    for part in _mappings_in(configurations):
+        kind = part.get("class_name")
+        if kind == "__lambda__":
+            yield "a lambda"
+        elif kind == "function":
+            if not any(hasattr(library, str(part.get("config"))) for library in libraries):
+                yield str(part.get("config"))
+        elif "module" in part and kind is not None and not _is_known(part["module"]):
+            yield str(kind)
 
 
 def _custom_functions(model: keras.Model) -> Iterator[str]:
@@ -119,19 +125,11 @@ def _custom_functions(model: keras.Model) -> Iterator[str]:
 def _without_counts(config: Any) -> Any:
     """A configuration with placeholders for default names such as dense_1, which Keras numbers within a kernel."""
     names: dict[str, str] = {}
-
-    def collect(value: Any) -> None:
-        if isinstance(value, Mapping):
-            kind, own = value.get("class_name"), value.get("config")
-            name = own.get("name") if isinstance(own, Mapping) else None
-            if isinstance(kind, str) and isinstance(name, str):
-                without_count = re.sub(r"_\d+$", "", name).replace("_", "")
-                if without_count == kind.lower():
-                    names.setdefault(name, f"number {len(names)}")
-            value = value.values()
-        if isinstance(value, Iterable) and not isinstance(value, str | bytes):
-            for part in value:
-                collect(part)
+    for part in _mappings_in(config):
+        kind, own = part.get("class_name"), part.get("config")
+        name = own.get("name") if isinstance(own, Mapping) else None
+        if isinstance(name, str) and re.sub(r"_\d+$", "", name).replace("_", "") == str(kind).lower():
+            names.setdefault(name, f"number {len(names)}")
 
     def rename(value: Any, named: bool) -> Any:
         if isinstance(value, Mapping):
@@ -140,7 +138,6 @@ def _without_counts(config: Any) -> Any:
             return [rename(part, True) for part in value]
         return names.get(value, value) if named and isinstance(value, str) else value
 
-    collect(config)
     return rename(config, False)
 
 
