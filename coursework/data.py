@@ -197,7 +197,8 @@ def candidates_in_folder(folder: Path, names: list[str]) -> Candidates:
     for name in names:
         for path in (folder / name, folder / f"{name}.gz"):
             if path.is_file():
-                yield name, str(path), path.open("rb")
+                with path.open("rb") as stream:
+                    yield name, str(path), stream
 
 
 def _candidates_on_mirror(mirror: str, verbose: int, names: list[str]) -> Candidates:

@@ -83,21 +83,26 @@ Score = Annotated[float, pydantic.Field(ge=0, le=1)]
 Amount = Annotated[pydantic.FiniteFloat, pydantic.Field(ge=0)]
 
 
-class Figures(pydantic.BaseModel):
-    """The figures of a finished run in the table."""
+def _in_metrics(*path: str) -> Any:
+    """A field whose value is at this place in the metrics file of a run."""
+    return pydantic.Field(validation_alias=pydantic.AliasPath(*path))
 
-    validation_f1: Score
-    validation_accuracy: Score
-    training_f1: Score
-    best_epoch: pydantic.NonNegativeInt
-    model_parameters: pydantic.NonNegativeInt
-    multiply_adds: pydantic.NonNegativeInt
-    seconds: Amount
-    processor_seconds: float | None
+
+class Figures(pydantic.BaseModel, populate_by_name=True):
+    """The figures of a finished run in the table, by their names there or from the run's metrics."""
+
+    validation_f1: Score = _in_metrics("scores", "validation", "f1")
+    validation_accuracy: Score = _in_metrics("scores", "validation", "accuracy")
+    training_f1: Score = _in_metrics("scores", "training", "f1")
+    best_epoch: pydantic.NonNegativeInt = _in_metrics("trainings", "variant", "best_epoch")
+    model_parameters: pydantic.NonNegativeInt = _in_metrics("scores", "parameters")
+    multiply_adds: pydantic.NonNegativeInt = _in_metrics("scores", "multiply_adds")
+    seconds: Amount = _in_metrics("duration_seconds")
+    processor_seconds: float | None = _in_metrics("scores", "processor_seconds")
     peak_memory_gib: Amount
-    weights_sha256: str
-    processor: str
-    tensorflow: str
+    weights_sha256: str = _in_metrics("scores", "weights_sha256")
+    processor: str = _in_metrics("hardware", "processor")
+    tensorflow: str = _in_metrics("versions", "tensorflow")
 
 
 class Epoch(pydantic.BaseModel):
@@ -128,35 +133,23 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
         if metrics["data_sha256"] != data_sha256:
             raise ValueError("it was trained on other data")
         _require_locked(metrics["versions"])
-        training, scores = metrics["trainings"]["variant"], metrics["scores"]
-        row = {
-            "validation_f1": scores["validation"]["f1"],
-            "validation_accuracy": scores["validation"]["accuracy"],
-            "training_f1": scores["training"]["f1"],
-            "best_epoch": training["best_epoch"],
-            "model_parameters": scores["parameters"],
-            "multiply_adds": scores["multiply_adds"],
-            "seconds": metrics["duration_seconds"],
-            "processor_seconds": None if training["restored_seconds"] else scores["processor_seconds"],
-            "peak_memory_gib": metrics["peak_memory_gib"],
-            "weights_sha256": scores["weights_sha256"],
-            "processor": metrics["hardware"]["processor"],
-            "tensorflow": metrics["versions"]["tensorflow"],
-        }
+        training = metrics["trainings"]["variant"]
+        if training["restored_seconds"]:
+            metrics["scores"]["processor_seconds"] = None
         epochs = pd.DataFrame(training["history"])
         epochs["epoch"] = epochs.index + 1
-        return check_result(run, row, epochs.to_dict("records"))
+        return check_result(run, metrics, epochs.to_dict("records"))
     except Exception as error:  # each way in which a file can be damaged raises another kind
         what = f"{error} is missing" if isinstance(error, KeyError) else error
         raise DamagedResultError(f"{files.display_path(path)}: {what}") from error
 
 
-def check_result(run: Run, row: dict[str, Any], epochs: list[dict[str, Any]]) -> Result:
-    """A result from its row and its epochs, which may have more columns; a DamagedResultError if it is not valid."""
+def check_result(run: Run, figures: dict[str, Any], epochs: list[dict[str, Any]]) -> Result:
+    """A result from its figures, in a row or in metrics, and its epochs; a DamagedResultError if it is not valid."""
     if len(epochs) != run.parameters["epochs"]:
         raise DamagedResultError("epochs are missing")
     try:
-        return {"row": Figures(**row).model_dump(), "epochs": [Epoch(**epoch).model_dump() for epoch in epochs]}
+        return {"row": Figures(**figures).model_dump(), "epochs": [Epoch(**epoch).model_dump() for epoch in epochs]}
     except pydantic.ValidationError as error:
         raise DamagedResultError(describe(error)[1]) from error
 
