@@ -111,7 +111,7 @@ def read_h5(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str
             names, stored_hash = list(file), file.attrs.get("sha256")
             arrays = {name: file[name][...] for name in shapes if name in file}
         problem = _misfit(arrays, shapes, names)
-    except FileNotFoundError:
+    except (FileNotFoundError, MemoryError):
         raise
     except Exception as error:  # each way in which a file can be damaged raises another kind
         problem = f"can't be read as HDF5, it may be truncated ({error})"

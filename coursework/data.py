@@ -101,6 +101,8 @@ def split_last(images: np.ndarray, labels: np.ndarray, fraction: float) -> tuple
     Returns:
         The first images, the last images, the first labels, the last labels: views, no copies.
     """
+    if len(images) != len(labels):
+        raise ValueError(f"{len(images)} images, but {len(labels)} labels")
     first = int(len(images) * (1 - fraction))
     if not 0 < first < len(images):
         raise ValueError(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import functools
 import logging
 import os
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +144,16 @@ def _set_environment_of_kernels(show: bool) -> None:
     for name in ("MATPLOTLIBRC", *(name for name in os.environ if name.startswith("OPENBLAS_"))):
         os.environ.pop(name, None)  # such as the processor type that NumPy's sums are compiled for
     for variable, name in (("KERAS_HOME", "keras"), ("MPLCONFIGDIR", "matplotlib"), ("IPYTHONDIR", "ipython")):
-        os.environ[variable] = str(Path(sys.prefix) / "settings" / name)
+        os.environ[variable] = str(_settings_folder() / name)
+
+
+@functools.cache
+def _settings_folder() -> Path:
+    """A folder in the environment, or a temporary one if the environment is read-only, as a shared one may be."""
+    folder = Path(sys.prefix) / "settings"
+    with suppress(OSError):
+        folder.mkdir(exist_ok=True)
+    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="settings."))
 
 
 def tidy(

@@ -93,12 +93,12 @@ def test_a_full_disk_is_reported_and_leaves_no_partial_file(mirror, tmp_path, mo
 
 
 @pytest.mark.slow
-def test_data_in_a_read_only_folder_are_read_or_downloaded_but_not_kept(mirror, small_disk):
+def test_data_in_a_read_only_folder_are_read_and_missing_ones_are_an_error(mirror, small_disk):
     folder, remount = small_disk
     mirror("well")
     remount("ro")
-    with pytest.warns(UserWarning, match="can't be written .*Read-only file system.*: the data will not be kept"):
-        assert load_small(folder)["X_test"].shape == (4, 28, 28)
+    with pytest.raises(data.DataError, match="can't be written .*Read-only file system.*make the folder writable"):
+        load_small(folder)
     remount("rw")
     load_small(folder)
     remount("ro")

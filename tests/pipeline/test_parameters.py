@@ -94,9 +94,8 @@ def test_a_profile_sets_the_values_of_each_notebook(read_profile):
         ("part1_mnist:\n  epochs: 3\n  seed: -1", "line 3: part1_mnist.seed is -1: it should be greater"),
         ("part1_mnist:\n  group_name: B", "line 2: group_name can't be set here"),
         ("", "line 1: the content is None: it should be lines of `name: value`"),
-        ("part1_mnist: &x {}\npart2_fashion_mnist: *x", "line 2: not valid YAML: an alias (*name) is not supported"),
         ("part1_mnist: !!python/object/apply:os.getcwd []", "line 1: not valid YAML: could not determine"),
-        ("part1_mnist:\n  seed: 2024-13-45", "line 2: not valid YAML: '2024-13-45': month must be in 1..12"),
+        ("part1_mnist:\n  seed: 2024-13-45", ": not valid YAML: month must be in 1..12"),
         ("part1_mnist: {}  # f\udcfcr", " is not valid UTF-8 text"),
     ],
 )
