@@ -97,7 +97,7 @@ def test_data_in_a_read_only_folder_are_read_and_missing_ones_are_an_error(mirro
     folder, remount = small_disk
     mirror("well")
     remount("ro")
-    with pytest.raises(data.DataError, match="can't be written .*Read-only file system.*make the folder writable"):
+    with pytest.raises(data.DataError, match=r"can't be written .*Read-only file system.*make the folder writable"):
         load_small(folder)
     remount("rw")
     load_small(folder)
