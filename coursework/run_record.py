@@ -20,6 +20,9 @@ from coursework.files import output_folder, replace_when_complete
 if TYPE_CHECKING:
     import pandas as pd
 
+CALIBRATION_FILE = Path(sys.prefix) / "calibration.json"
+"""How fast this machine computes, as `make report` measured it last."""
+
 
 def declared_parameters(namespace: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters in a notebook's `globals()`, when only its cell of parameters, which annotates them, has run."""
@@ -80,6 +83,9 @@ def environment() -> dict[str, dict[str, Any]]:
 
     packages = ("keras", "numpy", "scikit-learn", "h5py")
     versions = {name: importlib.metadata.version(name) for name in packages}
+    details = map(tf.config.experimental.get_device_details, tf.config.list_physical_devices("GPU"))
+    gpus = [gpu.get("device_name", "unknown") for gpu in details]
+    measured = json.loads(CALIBRATION_FILE.read_text(encoding="utf-8")) if CALIBRATION_FILE.exists() else None
     return {
         "versions": {"python": platform.python_version(), "tensorflow": tf.__version__, **versions},
         "hardware": {
@@ -87,6 +93,8 @@ def environment() -> dict[str, dict[str, Any]]:
             "processor": _processor(),
             "cores": os.cpu_count(),
             "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+            **({"gpus": gpus} if gpus else {}),
+            **({"calibration": measured} if measured else {}),
         },
     }
 

@@ -31,7 +31,9 @@ from pipeline.errors import UserError, run_command
 from pipeline.parameters import REPORTED_NOTEBOOKS
 from pipeline.run_notebook import run_notebook
 
-MEASURED = frozenset({"seconds", "restored_seconds", "duration_seconds", "processor_seconds", "peak_memory_gib"})
+MEASURED = frozenset(
+    {"seconds", "restored_seconds", "duration_seconds", "processor_seconds", "peak_memory_gib", "calibration"}
+)
 """Fields of metrics and histories that describe the run, not its results."""
 ADDRESSES = frozenset({"shared_object_id"})
 """Memory addresses that Keras writes into a saved model."""
