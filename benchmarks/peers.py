@@ -1,9 +1,9 @@
 """Training speed of two networks in plain PyTorch and on Keras's other backends, in images per second.
 
 `python -m benchmarks.peers` times LeNet-5 and iteration 2 with each peer in turn and writes
-`benchmarks/runs/peers.json`. Each measurement is a separate process, which trains one epoch to warm up and measures the
-second. Only this benchmark needs PyTorch and JAX: `make bench` installs them in `benchmarks/packages/`, apart from the
-environment.
+`benchmarks/runs/peers.json`; with `--quick` it takes fewer peers and images, and prints a table. Each measurement is a
+separate process, which trains one epoch to warm up and measures the second. Only this benchmark needs PyTorch and JAX:
+`make bench` installs them in `benchmarks/packages/`, apart from the environment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,40 +28,41 @@ PACKAGES = Path(__file__).parent / "packages"
 NOTEBOOKS = {"lenet5": PART1, "iteration2": PART2}
 BATCH_SIZES = {"lenet5": 64, "iteration2": 128}
 IMAGES = {"lenet5": 52_500, "iteration2": 12_800}
+"""Images of an epoch; a quick measurement takes a quarter."""
 
 
-def random_data(images: int) -> tuple[np.ndarray, np.ndarray]:
+def random_data(model: str, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 28, 28, 1) uint8 and class indices (n,): the duration of a step does not depend on their content."""
-    random = np.random.default_rng(0)
+    random, images = np.random.default_rng(0), int(share * IMAGES[model])
     return random.integers(0, 256, (images, 28, 28, 1), np.uint8), random.integers(0, 10, images)
 
 
-def ours(model: str) -> Callable[[], Any]:
+def ours(model: str, share: float) -> Callable[[], Any]:
     """`fit` as in the notebooks."""
     from benchmarks import speed
 
-    X, y = random_data(IMAGES[model])
+    X, y = random_data(model, share)
     network, cells = speed.build(model, steps_per_execution=speed.STEPS_PER_EXECUTION)
     return speed.our_epochs(model, X, np.eye(10, dtype="float32")[y], network, cells["utilities"])
 
 
-def keras_fit(model: str) -> Callable[[], Any]:
+def keras_fit(model: str, share: float) -> Callable[[], Any]:
     """A plain `fit` on the backend that the environment variable KERAS_BACKEND names, without the F1 score."""
     import keras
 
-    X, y = random_data(IMAGES[model])
+    X, y = random_data(model, share)
     layers = {"keras": keras, "layers": keras.layers}
     network = run_cells(NOTEBOOKS[model], "full", {f"{model}-layers"}, layers)[model]
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return lambda: network.fit(X, y, batch_size=BATCH_SIZES[model], verbose=0)
 
 
-def pytorch(model: str) -> Callable[[], Any]:
+def pytorch(model: str, share: float) -> Callable[[], Any]:
     """A plain PyTorch loop: channels last, eager, the data in memory, without a DataLoader."""
     import torch
     from torch import nn
 
-    pixels, classes = random_data(IMAGES[model])
+    pixels, classes = random_data(model, share)
     X = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     y = torch.from_numpy(classes)
     if model == "lenet5":
@@ -91,7 +92,7 @@ def pytorch(model: str) -> Callable[[], Any]:
     return epoch
 
 
-PEERS: dict[str, tuple[Callable[[str], Callable[[], Any]], str]] = {
+PEERS: dict[str, tuple[Callable[[str, float], Callable[[], Any]], str]] = {
     "ours": (ours, "tensorflow"),
     "Keras fit, TensorFlow": (keras_fit, "tensorflow"),
     "Keras fit, PyTorch": (keras_fit, "torch"),
@@ -99,38 +100,62 @@ PEERS: dict[str, tuple[Callable[[str], Callable[[], Any]], str]] = {
     "plain PyTorch, channels last": (pytorch, "tensorflow"),
 }
 """Each peer with its backend of Keras."""
+QUICK = ("ours", "Keras fit, TensorFlow", "plain PyTorch, channels last")
 
 
-def measure(peer: str, model: str) -> float:
+def measure(peer: str, model: str, share: float) -> float:
     """Seconds of the second epoch, in this process."""
-    epoch = PEERS[peer][0](model)
+    epoch = PEERS[peer][0](model, share)
     epoch()
     began = time.perf_counter()
     epoch()
     return time.perf_counter() - began
 
 
+def measure_in_turn(names: Iterable[str], rounds: int, share: float) -> dict[str, dict[str, Any]]:
+    """The seconds of each peer's epochs, and the images that it trains on in a second, of each model."""
+    models = {model: {peer: {"seconds": []} for peer in names} for model in IMAGES}
+    for number in range(1, rounds + 1):
+        for model, peers in models.items():
+            for peer, measured in peers.items():
+                variables = os.environ | {"KERAS_BACKEND": PEERS[peer][1], "PYTHONPATH": str(PACKAGES)}
+                command = [sys.executable, "-m", "benchmarks.peers", "--only", peer, model, str(share)]
+                done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
+                measured["seconds"].append(float(done.stdout.splitlines()[-1]))
+                measured["images_per_second"] = share * IMAGES[model] / statistics.median(measured["seconds"])
+                print(f"round {number}: {model}, {peer}: {measured['seconds'][-1]:.2f} s", flush=True)
+    return models
+
+
+def table(models: dict[str, dict[str, Any]]) -> str:
+    """Images per second of each model and peer, and their ratio to ours."""
+    lines = [f"{'images per second (of ours)':<30}" + "".join(f"{model:>20}" for model in models)]
+    for peer in next(iter(models.values())):
+        cells = [
+            f"{peers[peer]['images_per_second']:,.0f} "
+            f"({peers[peer]['images_per_second'] / peers['ours']['images_per_second']:.2f})"
+            for peers in models.values()
+        ]
+        lines.append(f"{peer:<30}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Time two networks in plain PyTorch and on Keras's backends.")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each (default: 3)")
-    parser.add_argument("--only", nargs=2, metavar=("PEER", "MODEL"), help="one measurement, in this process")
+    parser.add_argument("--quick", action="store_true", help="a table of the most important ones, in a few minutes")
+    parser.add_argument("--only", nargs=3, metavar=("PEER", "MODEL", "SHARE"), help="one measurement, in this process")
     arguments = parser.parse_args()
     if arguments.only:
-        print(measure(*arguments.only))
+        peer, model, share = arguments.only
+        print(measure(peer, model, float(share)))
         return
     if not PACKAGES.exists():
         sys.exit("error: PyTorch and JAX are not installed: run `make bench`, which installs them")
-    models = {model: {peer: {"seconds": []} for peer in PEERS} for model in IMAGES}
-    for number in range(1, arguments.rounds + 1):
-        for model, peers in models.items():
-            for peer, (_, backend) in PEERS.items():
-                variables = os.environ | {"KERAS_BACKEND": backend, "PYTHONPATH": str(PACKAGES)}
-                command = [sys.executable, "-m", "benchmarks.peers", "--only", peer, model]
-                done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
-                seconds = peers[peer]["seconds"]
-                seconds.append(float(done.stdout.splitlines()[-1]))
-                peers[peer]["images_per_second"] = IMAGES[model] / statistics.median(seconds)
-                print(f"round {number}: {model}, {peer}: {seconds[-1]:.2f} s", flush=True)
+    if arguments.quick:
+        print(table(measure_in_turn(QUICK, arguments.rounds, share=0.25)))
+        return
+    models = measure_in_turn(PEERS, arguments.rounds, share=1)
     result = {"models": {model: {"images": IMAGES[model], "peers": peers} for model, peers in models.items()}}
     with files.replace_when_complete(RUNS_FOLDER / "peers.json") as temporary:
         temporary.write_text(json.dumps(result | run_record.environment(), indent=2) + "\n", encoding="utf-8")

@@ -22,7 +22,7 @@ import numpy as np
 from benchmarks import recipes
 from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
 from coursework import architecture, files, run_record, session
-from coursework.models import predict_probabilities
+from coursework.models import predict_probabilities, with_test_time_augmentation
 
 MODELS = {"lenet5": PART1, "iteration1": PART2, "iteration2": PART2, "iteration3": PART2}
 BATCH_SIZES = {"lenet5": 64, "iteration1": 150, "iteration2": 128, "iteration3": 128}
@@ -30,6 +30,7 @@ IMAGES = {"lenet5": 52_500}
 """Images of an epoch; 12,800 of the other models."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
 MEMORY_ROUNDS = 3
+TEST_IMAGES = 10_500
 STEPS_PER_EXECUTION = 16
 OURS = f"`fit` with the batches of `training_batches`, {STEPS_PER_EXECUTION} steps in one call into TensorFlow"
 
@@ -125,6 +126,15 @@ def share_of_the_data(share: float) -> dict[str, Any]:
     return {"images": len(X), "seconds": seconds, "before_gib": before, "peak_gib": run_record.peak_memory()}
 
 
+def prediction() -> dict[str, Any]:
+    """Seconds and peak memory of predicting as many images as the test set has, with test-time augmentation."""
+    model, _ = build("iteration3")
+    images = np.random.default_rng(0).integers(0, 256, (TEST_IMAGES, 28, 28, 1), np.uint8)
+    predictor = with_test_time_augmentation(model)
+    (seconds,) = in_turn({"predict": lambda: predict_probabilities(predictor, images)}, rounds=1)["predict"]
+    return {"images": TEST_IMAGES, "seconds": seconds, "peak_gib": run_record.peak_memory()}
+
+
 def whole_notebook(notebook: str, whose: str) -> dict[str, Any]:
     """Peak memory of a process that trains a notebook's models for an epoch each; more epochs need no more memory."""
     names = [name for name in MODELS if MODELS[name] == notebook]
@@ -156,6 +166,7 @@ def main() -> None:
         "--rounds", type=int, default=9, help="epochs of each contestant; three times as many of LeNet-5"
     )
     parser.add_argument("--share", type=float, help="measure one share of the data, in this process")
+    parser.add_argument("--prediction", action="store_true", help="measure prediction, in this process")
     parser.add_argument(
         "--memory", nargs=2, metavar=("NOTEBOOK", "WHOSE"), help="of `ours` or `reference`, in this process"
     )
@@ -163,6 +174,9 @@ def main() -> None:
     session.start(seed=0)
     if arguments.share:
         print(json.dumps(share_of_the_data(arguments.share)))
+        return
+    if arguments.prediction:
+        print(json.dumps(prediction()))
         return
     if arguments.memory:
         print(json.dumps(whole_notebook(*arguments.memory)))
@@ -174,6 +188,7 @@ def main() -> None:
         result["models"][name] = model_speed(name, IMAGES.get(name, 12_800), rounds)
         print(name, result["models"][name], flush=True)
     result["growth"] = [run_self("--share", str(share)) for share in SHARES]
+    result["prediction"] = [run_self("--prediction") for _ in range(MEMORY_ROUNDS)]
     result["memory"] = {notebook: memory_in_turn(notebook) for notebook in (PART1, PART2)}
     with files.replace_when_complete(RUNS_FOLDER / "speed.json") as temporary:
         temporary.write_text(json.dumps(result | run_record.environment(), indent=2) + "\n", encoding="utf-8")
