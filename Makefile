@@ -10,6 +10,8 @@ INSECURE ?=# 1 allows SCHEDULER on another machine, and SLURM, without TLS: whoe
 LAB ?=# options of make lab, such as --no-browser --port=9999
 KAGGLE ?=# the Kaggle competition that make submit sends to, as in kaggle.com/competitions/NAME
 MESSAGE ?=# the message on its leaderboard; by default the group, the model and its score
+QUICK ?=# 1 makes make bench measure only a table, in a few minutes
+GPU ?=# 1 trains on a GPU of NVIDIA's, on Linux x86-64, in an environment of its own, .venv-gpu
 SLURM ?=# a file with settings of a Slurm cluster, such as pipeline/experiments/slurm.yaml
 
 PROFILES := $(sort $(basename $(notdir $(wildcard notebooks/profiles/*.yaml))))
@@ -24,13 +26,15 @@ endif
 OUTPUT := reports$(if $(filter-out full,$(PROFILE)),/$(PROFILE))
 PARTS := part1_mnist part2_fashion_mnist part3_experiments
 EXPERIMENTS := experiments.yaml reports/experiments.csv reports/experiments_epochs.csv
-ENVIRONMENT := .venv/.complete
-LOCKED := requirements pipeline/kaggle# the packages of the environment, and those of Kaggle's client, .in and .txt
-RUN := .venv/bin/python -m
+VENV := .venv$(if $(GPU),-gpu)
+ENVIRONMENT := $(VENV)/.complete
+LOCKED := requirements pipeline/kaggle pipeline/gpu# packages of the environment, Kaggle's client and a GPU, .in and .txt
+RUN := $(VENV)/bin/python -m
 # One make at a time writes to an output folder: a second one waits, then finds the results of the first.
 WITH_LOCK = +@$(PYTHON) pipeline/lock.py $(or $1,$(OUTPUT)/.lock) $(MAKE) --no-print-directory
 export PYTHONUTF8 := 1
 export KERAS_BACKEND := tensorflow
+export GPU
 export UV_SYSTEM_CERTS := true# uv trusts the certificates that pip does, also behind a proxy
 # Passed as they are, so that no shell expands them.
 export LEADERBOARD_COMPETITION = $(value KAGGLE)
@@ -39,6 +43,7 @@ export LEADERBOARD_MESSAGE = $(value MESSAGE)
 .PHONY: help
 help: ## print this list and the status
 	@echo "make COMMAND [PROFILE=full|quick|smoke|original|best]"
+	@echo "make report [GPU=1]"
 	@echo "make lab [LAB='--no-browser --port=9999']"
 	@echo "make submit [KAGGLE=COMPETITION] [MESSAGE=TEXT]"
 	@echo "make experiments [GRID=FILE] [WORKERS=NUMBER] [SCHEDULER=tls://HOST:PORT | SLURM=FILE] [INSECURE=1]"
@@ -48,8 +53,12 @@ help: ## print this list and the status
 .PHONY: report report-now
 report: ## the hand-in: executed notebooks, PDFs and an index page of all parts, in reports/
 	$(WITH_LOCK) report-now
-report-now: $(PARTS:%=$(OUTPUT)/%.pdf) $(OUTPUT)/index.html
+report-now: estimate $(PARTS:%=$(OUTPUT)/%.pdf) $(OUTPUT)/index.html
 	@echo "The hand-in is in $(OUTPUT)/: $(PARTS:%=%.ipynb) $(PARTS:%=%.pdf), and index.html with links to them"
+
+.PHONY: estimate
+estimate: $(ENVIRONMENT)
+	@$(RUN) pipeline.calibration "$(MAKE)" $(PROFILE)
 
 .PHONY: submit submit-now
 submit: ## a checked submission.csv from the best model of part 2; KAGGLE=NAME sends it to that competition
@@ -71,7 +80,7 @@ score-now: $(OUTPUT)/submission.csv
 
 # What the tests need beside the environment; they run on all cores, in a copy of this folder.
 TESTED := $(ENVIRONMENT) data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5
-PYTEST := .venv/bin/python -m pytest --numprocesses auto
+PYTEST := $(VENV)/bin/python -m pytest --numprocesses auto
 .PHONY: test
 test: $(TESTED) ## the tests, about five minutes on two cores, with coverage
 	$(PYTEST) -m "not slow" --cov
@@ -85,9 +94,9 @@ test-all: test test-slow ## all tests
 
 .PHONY: lint
 lint: $(ENVIRONMENT) ## check style, and which package imports which
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/lint-imports --no-logo
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
 
 .PHONY: verify verify-now
 verify: ## run the smoke profile twice and compare bit for bit; compare the hand-in with the committed one
@@ -101,26 +110,30 @@ ACCEPTED_FINDINGS :=
 .PHONY: audit
 audit: $(ENVIRONMENT) ## check the locked packages for known vulnerabilities
 	set -e; for name in $(LOCKED); do \
-		.venv/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r $$name.txt $(ACCEPTED_FINDINGS); \
+		$(VENV)/bin/uv tool run --from pip-audit==2.10.1 pip-audit --strict --require-hashes --disable-pip -r $$name.txt $(ACCEPTED_FINDINGS); \
 	done
 
 .PHONY: lab
 lab: $(ENVIRONMENT) ## JupyterLab with the notebooks, in your browser; Ctrl-C ends it
 	@echo "JupyterLab opens in your browser, or at the address below. Results of runs by hand go to reports/by_hand/. Ctrl-C here ends it."
-	@PYTHONPATH="$$PWD" .venv/bin/python -m jupyterlab --FileContentsManager.preferred_dir=notebooks --KernelManager.transport_encryption=auto --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN $(LAB)
+	@PYTHONPATH="$$PWD" $(VENV)/bin/python -m jupyterlab --FileContentsManager.preferred_dir=notebooks --KernelManager.transport_encryption=auto --LabApp.default_url=/lab/tree/notebooks/welcome.ipynb --log-level=WARN $(LAB)
 
 .PHONY: data
 data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the data sets
 
 .PHONY: bench
-bench: $(ENVIRONMENT) benchmarks/packages/.complete data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all benchmarks, half a day; existing runs in benchmarks/runs are kept
+bench: $(ENVIRONMENT) benchmarks/packages/.complete data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all benchmarks, half a day; existing runs in benchmarks/runs are kept; QUICK=1 prints a table in minutes
+ifdef QUICK
+	@$(RUN) benchmarks.peers --quick
+else
 	$(RUN) benchmarks.recipes
 	test -e benchmarks/runs/speed.json || $(RUN) benchmarks.speed
 	test -e benchmarks/runs/peers.json || $(RUN) benchmarks.peers
 	$(RUN) benchmarks.summary
+endif
 
 benchmarks/packages/.complete: benchmarks/requirements.txt | $(ENVIRONMENT)
-	.venv/bin/uv pip install --quiet --target $(@D) -r $< -c requirements.txt
+	$(VENV)/bin/uv pip install --quiet --target $(@D) -r $< -c requirements.txt
 	@touch $@
 
 .PHONY: experiments
@@ -132,9 +145,9 @@ readme: $(ENVIRONMENT) ## the results in README.md and docs/, from the metrics f
 	$(RUN) pipeline.readme
 
 .PHONY: lock
-lock: $(ENVIRONMENT) ## resolve requirements.in and pipeline/kaggle.in again for all platforms
+lock: $(ENVIRONMENT) ## resolve requirements.in, pipeline/kaggle.in and pipeline/gpu.in again for all platforms
 	set -e; for name in $(LOCKED); do \
-		.venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		$(VENV)/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 			--custom-compile-command "make lock" --quiet $$name.in -o $$name.txt; \
 	done
 
@@ -143,8 +156,8 @@ clean: ## remove caches, checkpoints, models and results; data, experiments and 
 	git clean -fdXq -e '!/reports/experiments/' reports coursework notebook_pdf pipeline tests benchmarks notebooks
 	touch -c -t 200001010000 $(PARTS:%=reports/%.ipynb)
 
-$(ENVIRONMENT): $(LOCKED:%=%.txt)
-	@$(PYTHON) pipeline/set_up.py .venv
+$(ENVIRONMENT): requirements.txt pipeline/kaggle.txt $(if $(GPU),pipeline/gpu.txt)
+	@$(PYTHON) pipeline/set_up.py $(VENV)
 
 data/mnist/train-images-idx3-ubyte: | $(ENVIRONMENT)
 	@$(RUN) pipeline.fetch_data mnist

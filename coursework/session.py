@@ -78,6 +78,10 @@ def start(seed: int, threads: int | None = None) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.utils.set_random_seed(seed)
+    if gpus := tf.config.list_physical_devices("GPU"):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)  # so that several notebooks share it
+        tf.config.experimental.enable_op_determinism()
     if shell is not None:
         import matplotlib_inline.backend_inline
 

@@ -1,11 +1,14 @@
 """Create the environment, and in it that of Kaggle's client: `python3 pipeline/set_up.py .venv`.
 
+`.venv-gpu` gets TensorFlow for a GPU in place of its CPU build.
+
 Uses the standard library only.
 """
 
 from __future__ import annotations
 
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -17,6 +20,7 @@ from lock import acquire
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ROOT / "requirements.txt"
 CLIENT_PACKAGES = ROOT / "pipeline" / "kaggle.txt"
+GPU_PACKAGES = ROOT / "pipeline" / "gpu.txt"
 SUPPORTED = [(3, 11), (3, 12), (3, 13)]
 
 
@@ -36,11 +40,14 @@ def supported_python() -> str:
 
 def main() -> None:
     folder = Path(sys.argv[1])
+    gpu = folder.name == ".venv-gpu"
+    if gpu and (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        sys.exit("error: GPU=1 needs Linux on x86-64, where TensorFlow supports a GPU: run make without it")
     python = supported_python()
     lock_file = acquire(folder.with_name(f"{folder.name}.lock"), "the set-up of the environment")
     os.set_inheritable(lock_file, True)  # child processes keep the lock if this process is killed
     complete = folder / ".complete"
-    newest = max(path.stat().st_mtime for path in (PACKAGES, CLIENT_PACKAGES))
+    newest = max(path.stat().st_mtime for path in (PACKAGES, CLIENT_PACKAGES, *[GPU_PACKAGES] * gpu))
     if complete.exists() and complete.stat().st_mtime >= newest:  # another make created it meanwhile
         return
     if folder.is_symlink():
@@ -48,11 +55,14 @@ def main() -> None:
             f"error: {folder} is a link to {folder.resolve()}, which is older than its list of packages and may "
             "serve other folders: run make where it belongs, or remove the link to create an environment here"
         )
-    cost = "a minute or two; about 0.6 GB to download the first time"
+    cost = f"a minute or two; about {4 if gpu else 0.6} GB to download the first time"
     print(f"Creating the environment in {folder} ({cost}) ...", flush=True)
     run([python, "-m", "venv", "--clear", str(folder)])
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run([*pip, "install", "--require-hashes", "-r", str(PACKAGES)])
+    if gpu:
+        run([*pip, "uninstall", "--yes", "tensorflow-cpu"])
+        run([*pip, "install", "--require-hashes", "-r", str(GPU_PACKAGES)])
     run([*pip, "install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
     client = str(folder / "kaggle")
     run([pip[0], "-m", "venv", "--without-pip", client])
