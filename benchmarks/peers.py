@@ -120,7 +120,9 @@ def measure_in_turn(names: Iterable[str], rounds: int, share: float) -> dict[str
             for peer, measured in peers.items():
                 variables = os.environ | {"KERAS_BACKEND": PEERS[peer][1], "PYTHONPATH": str(PACKAGES)}
                 command = [sys.executable, "-m", "benchmarks.peers", "--only", peer, model, str(share)]
-                done = subprocess.run(command, env=variables, check=True, stdout=subprocess.PIPE, text=True)
+                done = subprocess.run(command, env=variables, capture_output=True, text=True)
+                if done.returncode:
+                    sys.exit(f"error: {peer} failed:\n{done.stderr}")
                 measured["seconds"].append(float(done.stdout.splitlines()[-1]))
                 measured["images_per_second"] = share * IMAGES[model] / statistics.median(measured["seconds"])
                 print(f"round {number}: {model}, {peer}: {measured['seconds'][-1]:.2f} s", flush=True)
