@@ -26,7 +26,7 @@ endif
 OUTPUT := reports$(if $(filter-out full,$(PROFILE)),/$(PROFILE))
 PARTS := part1_mnist part2_fashion_mnist part3_experiments
 EXPERIMENTS := experiments.yaml reports/experiments.csv reports/experiments_epochs.csv
-VENV := .venv$(if $(GPU),-gpu)
+VENV := .venv$(if $(filter 1,$(GPU)),-gpu)
 ENVIRONMENT := $(VENV)/.complete
 LOCKED := requirements pipeline/kaggle pipeline/gpu# packages of the environment, Kaggle's client and a GPU, .in and .txt
 RUN := $(VENV)/bin/python -m
@@ -123,7 +123,7 @@ data: data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## download the d
 
 .PHONY: bench
 bench: $(ENVIRONMENT) benchmarks/packages/.complete data/mnist/train-images-idx3-ubyte data/Fashion_MNIST.h5 ## all benchmarks, half a day; existing runs in benchmarks/runs are kept; QUICK=1 prints a table in minutes
-ifdef QUICK
+ifeq ($(QUICK),1)
 	@$(RUN) benchmarks.peers --quick
 else
 	$(RUN) benchmarks.recipes
@@ -156,7 +156,7 @@ clean: ## remove caches, checkpoints, models and results; data, experiments and 
 	git clean -fdXq -e '!/reports/experiments/' reports coursework notebook_pdf pipeline tests benchmarks notebooks
 	touch -c -t 200001010000 $(PARTS:%=reports/%.ipynb)
 
-$(ENVIRONMENT): requirements.txt pipeline/kaggle.txt $(if $(GPU),pipeline/gpu.txt)
+$(ENVIRONMENT): requirements.txt pipeline/kaggle.txt $(if $(filter 1,$(GPU)),pipeline/gpu.txt)
 	@$(PYTHON) pipeline/set_up.py $(VENV)
 
 data/mnist/train-images-idx3-ubyte: | $(ENVIRONMENT)

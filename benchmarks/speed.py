@@ -13,7 +13,6 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +22,7 @@ from benchmarks import recipes
 from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
 from coursework import architecture, files, run_record, session
 from coursework.models import predict_probabilities, with_test_time_augmentation
+from pipeline.calibration import in_turn, matrix_multiplication
 
 MODELS = {"lenet5": PART1, "iteration1": PART2, "iteration2": PART2, "iteration3": PART2}
 BATCH_SIZES = {"lenet5": 64, "iteration1": 150, "iteration2": 128, "iteration3": 128}
@@ -58,30 +58,6 @@ def our_epochs(
     """A function that trains the next epoch as the notebooks do."""
     batches = utilities.training_batches(model, X, y, batch_size=BATCH_SIZES[name], seed=0, **settings)
     return lambda: model.fit(batches, verbose=0, shuffle=False)
-
-
-def matrix_multiplication() -> float:
-    """Floating-point operations per second of a product of two 2048 x 2048 float32 matrices."""
-    import tensorflow as tf
-
-    matrix = tf.random.normal((2048, 2048))
-    began = time.perf_counter()
-    for _ in range(10):
-        product = matrix @ matrix
-    product.numpy()
-    return 10 * 2 * 2048**3 / (time.perf_counter() - began)
-
-
-def in_turn(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each contestant in each round, after a round to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in contestants}
-    for number in range(rounds + 1):
-        for name, contestant in contestants.items():
-            began = time.perf_counter()
-            contestant()
-            if number:
-                seconds[name].append(time.perf_counter() - began)
-    return seconds
 
 
 def model_speed(name: str, images: int, rounds: int) -> dict[str, Any]:

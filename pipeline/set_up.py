@@ -55,7 +55,7 @@ def main() -> None:
             f"error: {folder} is a link to {folder.resolve()}, which is older than its list of packages and may "
             "serve other folders: run make where it belongs, or remove the link to create an environment here"
         )
-    cost = f"a minute or two; about {4 if gpu else 0.6} GB to download the first time"
+    cost = f"{'several minutes' if gpu else 'a minute or two'}; about {4 if gpu else 0.6} GB to download the first time"
     print(f"Creating the environment in {folder} ({cost}) ...", flush=True)
     run([python, "-m", "venv", "--clear", str(folder)])
     pip = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check"]

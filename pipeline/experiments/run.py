@@ -130,6 +130,8 @@ def read_result(run: Run, run_identity: str, data_sha256: str) -> Result | None:
     path = RUNS_FOLDER / run_identity / "metrics" / "experiment.json"
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
+        if metrics["parameters"] != run.parameters:
+            raise ValueError("the parameters are another run's")
         if metrics["data_sha256"] != data_sha256:
             raise ValueError("it was trained on other data")
         _require_locked(metrics["versions"])

@@ -83,6 +83,7 @@ def test_a_result_has_the_scores_and_an_entry_for_each_epoch(run):
 
 
 DAMAGES = {
+    "other parameters": lambda metrics: metrics["parameters"].update(dropout=0.7),
     "other data": lambda metrics: metrics.update(data_sha256="e" * 64),
     "other packages than the lock's": lambda metrics: metrics["versions"].update(keras="2.0.0"),
     "an epoch less": lambda metrics: metrics["trainings"]["variant"]["history"]["val_f1"].pop(),
