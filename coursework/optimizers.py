@@ -54,7 +54,7 @@ class Muon(keras.optimizers.Optimizer):
         adam_lr_ratio: learning rate of AdamW as a multiple of `learning_rate`.
         adam_beta_1, adam_beta_2, epsilon, adam_weight_decay: the settings of AdamW.
         exclude_layers: names of the layers that AdamW updates, as a rule the last one.
-        **options: those of every optimiser in Keras, such as `use_ema`.
+        **options: those of every optimiser in Keras, such as `clipnorm`.
 
     Sources: Jordan et al., Muon: An Optimizer for Hidden Layers in Neural Networks, 2024; the size of the step, Liu
     et al., Muon is Scalable for LLM Training, 2025.

@@ -95,8 +95,7 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
     """The callback of a training: it shows the curves, keeps the best weights, and resumes from a checkpoint.
 
     It is Keras's `EarlyStopping` on the validation F1 of `F1Score`: at the end, the model has the weights of its best
-    epoch, the first one with the highest validation F1. If the optimiser averages the weights (`use_ema=True`), the
-    averages are validated and kept.
+    epoch, the first one with the highest validation F1.
 
     In a notebook, the curves grow during training. Interrupt ends the training after the last finished epoch and keeps
     its history and the best weights so far, so that the cells below can be run. Outside of notebooks, each epoch prints
@@ -161,10 +160,8 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
         self.view.progress(min(1.0, (batch + 1) / self.params["steps"]))
 
     def on_test_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Validate the averaged weights, if the optimiser keeps some, until the end of the epoch."""
         self.is_whole = not self.interrupted
         self.model.stop_evaluating = self.interrupted
-        self.trained = averaged(self.model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if "val_f1" not in logs:
@@ -178,9 +175,6 @@ class TrainingMonitor(keras.callbacks.EarlyStopping):
             if not np.isfinite([logs["loss"], logs["val_loss"]]).all():
                 raise ArithmeticError(f"the loss is not finite after epoch {epoch + 1}: try a smaller learning rate")
             super().on_epoch_end(epoch, logs)
-        for variable, value in zip(self.model.trainable_variables, self.trained, strict=False):  # none without averages
-            variable.assign(value)
-        if self.is_whole:
             if self.checkpoint is not None:
                 checkpoints.save(self.checkpoint, self.identity, self.model, self.rows, self.best_weights)
             self.view.end(self.rows[-1])
@@ -251,15 +245,6 @@ def identity(model: keras.Model, data: tuple, epochs: int, patience: float) -> d
     batches, *validation = data
     arrays = [*(part.numpy() for batch in batches for part in batch), *validation]
     return checkpoints.training_identity(model, arrays, {"epochs": epochs, "patience": patience})
-
-
-def averaged(model: keras.Model) -> list[np.ndarray]:
-    """Give the model the moving average of its weights, if its optimiser keeps one, and return the trained weights."""
-    if not model.optimizer.use_ema:
-        return []
-    trained = [variable.numpy() for variable in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    return trained
 
 
 def all_layers(model: keras.Layer) -> Iterator[keras.Layer]:

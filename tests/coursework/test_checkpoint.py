@@ -21,11 +21,11 @@ OPTIONS = {"batch_size": 16, "seed": 1, "augmentation": Augmentation(flips=True,
 
 
 def full_options_model():
-    """A model with all that a checkpoint must restore: dropout, normalisation, a schedule and averaged weights."""
+    """A model with all that a checkpoint must restore: dropout, normalisation, a schedule, an optimiser with state."""
     keras.utils.clear_session()  # the layers have the same names as in a new kernel
     model = small_layers(keras.layers.BatchNormalization(momentum=0.4))
     schedule = optimizers.one_cycle(0.02, images=90, batch_size=16, epochs=EPOCHS)
-    optimizer = keras.optimizers.AdamW(schedule, use_ema=True, ema_momentum=0.9)
+    optimizer = keras.optimizers.AdamW(schedule)
     metrics = [F1Score(num_classes=3)]
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=metrics, steps_per_execution=2)
     return model

@@ -95,22 +95,6 @@ def test_an_invalid_argument_or_model_is_rejected(build, images, options, words)
         train(build(), *images, **options)
 
 
-def weights_trained_with_averages(use_ema):
-    """The weights after the last batch, of a training whose kept weights are those that were validated."""
-    model, trained = small_layers(keras.layers.BatchNormalization()), []
-    optimizer = keras.optimizers.AdamW(0.02, use_ema=use_ema, ema_momentum=0.9)
-    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=[F1Score(num_classes=3)])
-    keep = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: trained.append(model.get_weights()))
-    history = train(model, callbacks=[keep])
-    evaluated = model.evaluate(*IMAGES[2:], verbose=0, return_dict=True)
-    assert evaluated["loss"] == pytest.approx(history["val_loss"][history["val_f1"].idxmax()], rel=1e-5)
-    return trained[-1]
-
-
-def test_averaged_weights_are_validated_and_kept_but_not_trained_on():
-    assert are_equal(weights_trained_with_averages(True), weights_trained_with_averages(False))
-
-
 def interrupt(epoch, place="on_train_batch_end"):
     """A callback that interrupts the process in an epoch, or in its validation, as the button in Jupyter does."""
     begun = []
