@@ -25,7 +25,7 @@ from coursework.models import predict_probabilities, with_test_time_augmentation
 from pipeline.calibration import in_turn, matrix_multiplication
 
 MODELS = {"lenet5": PART1, "iteration1": PART2, "iteration2": PART2, "iteration3": PART2}
-BATCH_SIZES = {"lenet5": 64, "iteration1": 150, "iteration2": 128, "iteration3": 128}
+BATCH_SIZES = {"lenet5": 64, "iteration1": 150, "iteration2": 128, "iteration3": 256}
 IMAGES = {"lenet5": 52_500}
 """Images of an epoch; 12,800 of the other models."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
@@ -95,7 +95,7 @@ def share_of_the_data(share: float) -> dict[str, Any]:
 
     model, cells = build("iteration3", steps_per_execution=STEPS_PER_EXECUTION)
     X, y = training_set(cells, int(share * len(cells["X_train"])))
-    augmentation = cells["utilities"].Augmentation(flips=True, shift=2)
+    augmentation = cells["utilities"].Augmentation(flips=True, shift=1)
     train = our_epochs("iteration3", X, y, model, cells["utilities"], augmentation=augmentation)
     before = psutil.Process().memory_info().rss / 2**30
     (seconds,) = in_turn({"ours": train}, rounds=1)["ours"]

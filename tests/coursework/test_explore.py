@@ -87,7 +87,7 @@ def test_mistakes_are_those_of_the_chosen_classes():
 
 
 def test_feature_maps_are_those_after_the_non_linearity(lenet5):
-    for model, kind in ((lenet5, keras.layers.Conv2D), (next(other_networks()), keras.layers.ReLU)):
+    for model, kind in ((lenet5, keras.layers.Conv2D), (next(other_networks()), keras.layers.Activation)):
         options = explore.feature_maps(model, IMAGES).widgets["layer"].options[1:]
         expected = [layer.name for layer in model.layers if isinstance(layer, kind)]
         assert [label.split()[1].strip(",") for label, _ in options] == expected
