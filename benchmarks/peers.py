@@ -43,7 +43,7 @@ def ours(model: str, share: float) -> Callable[[], Any]:
 
     X, y = random_data(model, share)
     network, cells = speed.build(model, steps_per_execution=speed.STEPS_PER_EXECUTION)
-    return speed.our_epochs(model, X, np.eye(10, dtype="float32")[y], network, cells["utilities"])
+    return speed.our_epochs(model, X, np.eye(10, dtype="float32")[y], network, cells)
 
 
 def keras_fit(model: str, share: float) -> Callable[[], Any]:

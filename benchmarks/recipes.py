@@ -54,6 +54,11 @@ def run_cells(
     return namespace
 
 
+def parameter(cells: dict[str, Any], name: str, key: str) -> Any:
+    """A model's parameter among the names that its notebook defines; part 1 has one model and no prefix."""
+    return cells[key if name == "lenet5" else f"{name}_{key}"]
+
+
 def ours(notebook: str, name: str, profile: str = "full", **parameters: Any) -> Callable[[int], Result]:
     """A training as in the notebook: the cells tagged `setup` and `name`, where `name` is also the model's."""
 
@@ -79,8 +84,7 @@ def reference(notebook: str, name: str, **parameters: Any) -> Callable[[int], Re
 
         layers = [layer for layer in cells[name].layers if not isinstance(layer, keras.layers.Rescaling)]
         model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
-        prefix = "" if notebook == PART1 else f"{name}_"
-        rate, epochs, batch_size = (cells[f"{prefix}{key}"] for key in ("learning_rate", "epochs", "batch_size"))
+        rate, epochs, batch_size = (parameter(cells, name, key) for key in ("learning_rate", "epochs", "batch_size"))
         metrics = ["accuracy", cells["utilities"].F1Score(num_classes=10)]
         model.compile(keras.optimizers.Adam(rate), "categorical_crossentropy", metrics=metrics)
         times: list[float] = []

@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import recipes
-from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
+from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, parameter, run_cells
 from coursework import architecture, files, run_record, session
 from coursework.models import predict_probabilities, with_test_time_augmentation
 from pipeline.calibration import in_turn, matrix_multiplication
 
 MODELS = {"lenet5": PART1, "iteration1": PART2, "iteration2": PART2, "iteration3": PART2}
-BATCH_SIZES = {"lenet5": 64, "iteration1": 150, "iteration2": 128, "iteration3": 256}
 IMAGES = {"lenet5": 52_500}
 """Images of an epoch; 12,800 of the other models."""
 SHARES = (1 / 8, 1 / 4, 1 / 2, 1)
@@ -53,10 +52,11 @@ def training_set(cells: dict[str, Any], images: int) -> tuple[np.ndarray, np.nda
 
 
 def our_epochs(
-    name: str, X: np.ndarray, y: np.ndarray, model: Any, utilities: Any, **settings: Any
+    name: str, X: np.ndarray, y: np.ndarray, model: Any, cells: dict[str, Any], **settings: Any
 ) -> Callable[[], Any]:
     """A function that trains the next epoch as the notebooks do."""
-    batches = utilities.training_batches(model, X, y, batch_size=BATCH_SIZES[name], seed=0, **settings)
+    batch_size = parameter(cells, name, "batch_size")
+    batches = cells["utilities"].training_batches(model, X, y, batch_size=batch_size, seed=0, **settings)
     return lambda: model.fit(batches, verbose=0, shuffle=False)
 
 
@@ -64,10 +64,11 @@ def model_speed(name: str, images: int, rounds: int) -> dict[str, Any]:
     """Time training by a plain `fit` and by ours, prediction, and the machine's peak, in turn."""
     (plain, _), (model, cells) = build(name), build(name, steps_per_execution=STEPS_PER_EXECUTION)
     X, y = training_set(cells, images)
+    batch_size = parameter(cells, name, "batch_size")
     rates: list[float] = []
     contestants = {
-        "plain_fit": lambda: plain.fit(X, y, batch_size=BATCH_SIZES[name], verbose=0),
-        "ours": our_epochs(name, X, y, model, cells["utilities"]),
+        "plain_fit": lambda: plain.fit(X, y, batch_size=batch_size, verbose=0),
+        "ours": our_epochs(name, X, y, model, cells),
         "predict": lambda: predict_probabilities(model, X),
         "peak": lambda: rates.append(matrix_multiplication()),
     }
@@ -95,8 +96,8 @@ def share_of_the_data(share: float) -> dict[str, Any]:
 
     model, cells = build("iteration3", steps_per_execution=STEPS_PER_EXECUTION)
     X, y = training_set(cells, int(share * len(cells["X_train"])))
-    augmentation = cells["utilities"].Augmentation(flips=True, shift=1)
-    train = our_epochs("iteration3", X, y, model, cells["utilities"], augmentation=augmentation)
+    augmentation = cells["utilities"].Augmentation(flips=True, shift=cells["iteration3_shift"])
+    train = our_epochs("iteration3", X, y, model, cells, augmentation=augmentation)
     before = psutil.Process().memory_info().rss / 2**30
     (seconds,) = in_turn({"ours": train}, rounds=1)["ours"]
     return {"images": len(X), "seconds": seconds, "before_gib": before, "peak_gib": run_record.peak_memory()}
