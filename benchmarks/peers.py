@@ -21,12 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, run_cells
+from benchmarks.recipes import PART1, PART2, RUNS_FOLDER, parameter, run_cells
 from coursework import files, run_record
 
 PACKAGES = Path(__file__).parent / "packages"
 NOTEBOOKS = {"lenet5": PART1, "iteration2": PART2}
-BATCH_SIZES = {"lenet5": 64, "iteration2": 128}
 IMAGES = {"lenet5": 52_500, "iteration2": 12_800}
 """Images of an epoch; a quick measurement takes a quarter."""
 
@@ -35,6 +34,11 @@ def random_data(model: str, share: float) -> tuple[np.ndarray, np.ndarray]:
     """Images (n, 28, 28, 1) uint8 and class indices (n,): the duration of a step does not depend on their content."""
     random, images = np.random.default_rng(0), int(share * IMAGES[model])
     return random.integers(0, 256, (images, 28, 28, 1), np.uint8), random.integers(0, 10, images)
+
+
+def batch_size(model: str) -> int:
+    """The batch size of the notebook."""
+    return parameter(run_cells(NOTEBOOKS[model], "full", set()), model, "batch_size")
 
 
 def ours(model: str, share: float) -> Callable[[], Any]:
@@ -50,11 +54,11 @@ def keras_fit(model: str, share: float) -> Callable[[], Any]:
     """A plain `fit` on the backend that the environment variable KERAS_BACKEND names, without the F1 score."""
     import keras
 
-    X, y = random_data(model, share)
+    (X, y), size = random_data(model, share), batch_size(model)
     layers = {"keras": keras, "layers": keras.layers}
     network = run_cells(NOTEBOOKS[model], "full", {f"{model}-layers"}, layers)[model]
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return lambda: network.fit(X, y, batch_size=BATCH_SIZES[model], verbose=0)
+    return lambda: network.fit(X, y, batch_size=size, verbose=0)
 
 
 def pytorch(model: str, share: float) -> Callable[[], Any]:
@@ -62,7 +66,7 @@ def pytorch(model: str, share: float) -> Callable[[], Any]:
     import torch
     from torch import nn
 
-    pixels, classes = random_data(model, share)
+    (pixels, classes), size = random_data(model, share), batch_size(model)
     X = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     y = torch.from_numpy(classes)
     if model == "lenet5":
@@ -83,7 +87,7 @@ def pytorch(model: str, share: float) -> Callable[[], Any]:
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
 
     def epoch() -> None:
-        for rows in torch.randperm(len(y)).split(BATCH_SIZES[model]):
+        for rows in torch.randperm(len(y)).split(size):
             optimizer.zero_grad(set_to_none=True)
             loss = nn.functional.cross_entropy(network(X[rows].float() / 255), y[rows])
             loss.backward()

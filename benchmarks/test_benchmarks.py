@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import page, recipes, robustness, speed, summary
 from coursework import files
-from pipeline import verify
+from pipeline import parameters, verify
 
 
 @pytest.mark.parametrize("name", page.PAGES)
@@ -14,16 +14,10 @@ def test_a_page_shows_the_recorded_figures(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("notebook", "name", "settings"),
-    [
-        (recipes.PART1, "lenet5", {"epochs": 1}),
-        (recipes.PART2, "iteration3", {"iteration3_epochs": 1, "iteration3_width": 8}),
-    ],
-)
-def test_a_recipe_trains_what_the_notebook_trains(notebook, name, settings, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("notebook", "name"), [(recipes.PART1, "lenet5"), (recipes.PART2, "iteration3")])
+def test_parameters_override_the_profile(notebook, name, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "REPORTS_FOLDER", tmp_path)
-    result = recipes.ours(notebook, name, **settings, training_images=600)(seed=1)
+    result = recipes.ours(notebook, name, **parameters.read_profile("smoke", notebook))(seed=1)
     smoke = recipes.ours(notebook, name, "smoke")(seed=1)
     assert result["history"]["loss"] == smoke["history"]["loss"]
     assert result["test_classes"] == smoke["test_classes"]
