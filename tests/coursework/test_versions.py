@@ -9,10 +9,10 @@ import pytest
 from coursework import session, versions
 from tests.running import copy_project, environment, write_notebook
 
-PART2 = {"iteration1_epochs": 1, "iteration2_epochs": 1, "iteration3_epochs": 2, "iteration3_width": 8}
+PART2 = {"iteration1_epochs": 1, "iteration2_epochs": 1, "iteration3_epochs": 2}
 SMALL = {
     "part1_mnist": {"epochs": 2, "training_images": 600},
-    "part2_fashion_mnist": PART2 | {"training_images": 600},
+    "part2_fashion_mnist": PART2 | {"iteration3_convolutions": "8 pool, 16 pool", "training_images": 600},
     "part3_experiments": {},
 }
 

@@ -22,7 +22,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 SMALL = {
     "part1_mnist": {"epochs": 1000, "training_images": 600},
     "part2_fashion_mnist": {"iteration1_epochs": 1, "iteration2_epochs": 1, "iteration3_epochs": 2}
-    | {"iteration3_width": 8, "training_images": 1200},
+    | {"iteration3_convolutions": "8 pool, 16 pool", "training_images": 1200},
     "experiment": {"share": 0.005, "epochs": 2},
 }
 """Values of parameters with which a notebook takes seconds; part 1 would take minutes, and is interrupted."""
