@@ -60,14 +60,14 @@ def environment(project: Path, variables: Mapping[str, str] = os.environ) -> dic
     return kept | {"PYTHONPATH": str(project)}
 
 
-def write_notebook(path: Path, values: Mapping[str, str]) -> None:
+def write_notebook(path: Path, values: Mapping[str, object]) -> None:
     """Write a copy of the project's notebook with the name of `path`, with other values in its cell of parameters."""
     notebook = nbformat.read(ROOT / "notebooks" / path.name, as_version=4)
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             for parameter, value in values.items():
-                declaration = rf"^({parameter}: \w+ = )\S+"
-                cell.source, count = re.subn(declaration, rf"\g<1>{value}", cell.source, flags=re.M)
+                declaration = rf"^({parameter}: \w+ = ).+?(?=  #|$)"
+                cell.source, count = re.subn(declaration, rf"\g<1>{value!r}", cell.source, flags=re.M)
                 assert count == 1, parameter
     nbformat.write(notebook, path)
 

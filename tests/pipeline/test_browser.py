@@ -81,7 +81,7 @@ def lab(browser, project, tmp_path_factory):
     (folder / "notebooks").mkdir()
     write_notebook(folder / "notebooks" / "welcome.ipynb", {})
     for name, values in SMALL.items():
-        write_notebook(folder / "notebooks" / f"{name}.ipynb", values | {"profile": '"browser"'})
+        write_notebook(folder / "notebooks" / f"{name}.ipynb", values | {"profile": "browser"})
     settings = folder / "settings" / "@jupyterlab" / "notebook-extension"
     settings.mkdir(parents=True)
     (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')  # all cells are in the page
