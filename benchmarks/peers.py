@@ -36,11 +36,6 @@ def random_data(model: str, share: float) -> tuple[np.ndarray, np.ndarray]:
     return random.integers(0, 256, (images, 28, 28, 1), np.uint8), random.integers(0, 10, images)
 
 
-def batch_size(model: str) -> int:
-    """The batch size of the notebook."""
-    return parameter(run_cells(NOTEBOOKS[model], "full", set()), model, "batch_size")
-
-
 def ours(model: str, share: float) -> Callable[[], Any]:
     """`fit` as in the notebooks."""
     from benchmarks import speed
@@ -54,9 +49,10 @@ def keras_fit(model: str, share: float) -> Callable[[], Any]:
     """A plain `fit` on the backend that the environment variable KERAS_BACKEND names, without the F1 score."""
     import keras
 
-    (X, y), size = random_data(model, share), batch_size(model)
+    X, y = random_data(model, share)
     layers = {"keras": keras, "layers": keras.layers}
-    network = run_cells(NOTEBOOKS[model], "full", {f"{model}-layers"}, layers)[model]
+    cells = run_cells(NOTEBOOKS[model], "full", {f"{model}-layers"}, layers)
+    network, size = cells[model], parameter(cells, model, "batch_size")
     network.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return lambda: network.fit(X, y, batch_size=size, verbose=0)
 
@@ -66,7 +62,8 @@ def pytorch(model: str, share: float) -> Callable[[], Any]:
     import torch
     from torch import nn
 
-    (pixels, classes), size = random_data(model, share), batch_size(model)
+    pixels, classes = random_data(model, share)
+    size = parameter(run_cells(NOTEBOOKS[model], "full", set()), model, "batch_size")
     X = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
     y = torch.from_numpy(classes)
     if model == "lenet5":
